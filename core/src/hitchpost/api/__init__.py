@@ -1,0 +1,141 @@
+"""What can be asked: per API its types and one Protocol. Imports nothing but pydantic and the standard library."""
+
+from hitchpost.api.api_name import PROVIDABLE, Api
+from hitchpost.api.capabilities import Capability, needed_capabilities
+from hitchpost.api.content import URL, ContentItem, ImageMedia, InterleavedContent, content_items, content_text
+from hitchpost.api.context import RequestContext
+from hitchpost.api.events import (
+    CompletionEvent,
+    Finish,
+    FinishReason,
+    InferenceEvent,
+    ReasoningDelta,
+    RefusalDelta,
+    TextDelta,
+    TokenLogprob,
+    ToolCallDelta,
+    ToolCallStart,
+    TopLogprob,
+    Usage,
+)
+from hitchpost.api.inference import (
+    ChatChoice,
+    ChatCompletionRequest,
+    ChatCompletionResponse,
+    CompletionChoice,
+    CompletionRequest,
+    CompletionResponse,
+    EmbeddingsRequest,
+    EmbeddingsResponse,
+    Inference,
+)
+from hitchpost.api.inspect import HealthInfo, Inspect, ProviderInfo, RouteInfo
+from hitchpost.api.messages import (
+    CompletionMessage,
+    Message,
+    StopReason,
+    SystemMessage,
+    ToolResponseMessage,
+    UserMessage,
+)
+from hitchpost.api.models import GetModelRequest, Models, RegisterModelRequest, UnregisterModelRequest
+from hitchpost.api.resources import Model, Resource
+from hitchpost.api.routes import NATIVE_PREFIX, NoArguments, Route, route, routes_of
+from hitchpost.api.sampling import (
+    GrammarResponseFormat,
+    JsonObjectResponseFormat,
+    JsonSchemaResponseFormat,
+    LogProbConfig,
+    ResponseFormat,
+    SamplingParams,
+    SamplingStrategy,
+)
+from hitchpost.api.tools import (
+    BuiltinTool,
+    NamedToolChoice,
+    ToolCall,
+    ToolChoice,
+    ToolChoiceMode,
+    ToolDefinition,
+    ToolName,
+    ToolParamDefinition,
+    ToolPromptFormat,
+)
+from hitchpost.api.wire_model import WireModel
+
+PROTOCOLS: dict[Api, type] = {Api.inference: Inference, Api.models: Models, Api.inspect: Inspect}
+"""The Protocol of each API that this version serves."""
+
+__all__ = [
+    "NATIVE_PREFIX",
+    "PROTOCOLS",
+    "PROVIDABLE",
+    "URL",
+    "Api",
+    "BuiltinTool",
+    "Capability",
+    "ChatChoice",
+    "ChatCompletionRequest",
+    "ChatCompletionResponse",
+    "CompletionChoice",
+    "CompletionEvent",
+    "CompletionMessage",
+    "CompletionRequest",
+    "CompletionResponse",
+    "ContentItem",
+    "EmbeddingsRequest",
+    "EmbeddingsResponse",
+    "Finish",
+    "FinishReason",
+    "GetModelRequest",
+    "GrammarResponseFormat",
+    "HealthInfo",
+    "ImageMedia",
+    "Inference",
+    "InferenceEvent",
+    "Inspect",
+    "InterleavedContent",
+    "JsonObjectResponseFormat",
+    "JsonSchemaResponseFormat",
+    "LogProbConfig",
+    "Message",
+    "Model",
+    "Models",
+    "NamedToolChoice",
+    "NoArguments",
+    "ProviderInfo",
+    "ReasoningDelta",
+    "RefusalDelta",
+    "RegisterModelRequest",
+    "RequestContext",
+    "Resource",
+    "ResponseFormat",
+    "Route",
+    "RouteInfo",
+    "SamplingParams",
+    "SamplingStrategy",
+    "StopReason",
+    "SystemMessage",
+    "TextDelta",
+    "TokenLogprob",
+    "ToolCall",
+    "ToolCallDelta",
+    "ToolCallStart",
+    "ToolChoice",
+    "ToolChoiceMode",
+    "ToolDefinition",
+    "ToolName",
+    "ToolParamDefinition",
+    "ToolPromptFormat",
+    "ToolResponseMessage",
+    "TopLogprob",
+    "UnregisterModelRequest",
+    "Usage",
+    "UserMessage",
+    "WireModel",
+    "content_items",
+    "content_text",
+    "needed_capabilities",
+    "route",
+    "routes_of",
+]

@@ -1,0 +1,68 @@
+"""Resources: registered objects, each owned by one provider.
+
+A resource class says once which API serves it; the names of its provider hooks follow from its kind. Whatever handles resources in general
+(registry, routing, reconciling) asks the class and has no branch per kind.
+"""
+
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import ConfigDict, Field
+
+from hitchpost.api.api_name import Api
+from hitchpost.api.wire_model import WireModel
+
+# --- values ---
+
+
+class Resource(WireModel):
+    """What every kind of resource has. A provider that lists what it serves fills only `provider_resource_id`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: ClassVar[str]
+    """Singular name of the kind, which the hooks carry: `model` has `list_models`, `register_model`, `unregister_model`."""
+    served_by: ClassVar[Api]
+    """The API whose providers own resources of this kind."""
+
+    identifier: str = ""
+    """Name that callers use."""
+    provider_resource_id: str
+    """Name that the provider uses."""
+    provider_id: str = ""
+    type: str
+
+    @classmethod
+    def list_hook(cls) -> str:
+        """Name of the provider hook that lists what a provider serves."""
+        return f"list_{cls.kind}s"
+
+    @classmethod
+    def register_hook(cls) -> str:
+        """Name of the provider hook that is told of a registration."""
+        return f"register_{cls.kind}"
+
+    @classmethod
+    def unregister_hook(cls) -> str:
+        """Name of the provider hook that is told that a registration ended."""
+        return f"unregister_{cls.kind}"
+
+    def copy_with(self, **changes: Any) -> Self:
+        """The same resource with some fields changed."""
+        return self.model_copy(update=changes)
+
+
+class Model(Resource):
+    """A model that an inference provider serves.
+
+    Known metadata: `llama_model` (Hugging Face repository id of the Llama model it is), `model_type` (`llm` or `embedding`),
+    `embedding_dimension`, `context_length` in tokens, `capabilities` (a list that narrows the provider type's).
+    """
+
+    kind: ClassVar[str] = "model"
+    served_by: ClassVar[Api] = Api.inference
+
+    type: Literal["model"] = "model"
+    metadata: dict[str, Any] = Field(default_factory=dict)
+
+
+__all__ = ["Model", "Resource"]

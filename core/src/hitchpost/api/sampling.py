@@ -1,0 +1,97 @@
+"""How the next token is chosen, and what form the answer must have."""
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from hitchpost.api.wire_model import WireModel
+
+# --- values ---
+
+
+class SamplingStrategy(StrEnum):
+    """`greedy` takes the most likely token whatever the other fields say."""
+
+    greedy = "greedy"
+    top_p = "top_p"
+    top_k = "top_k"
+
+
+class SamplingParams(WireModel):
+    """The native wire's sampling fields, and below them those that only OpenAI's callers can say.
+
+    None means "not said": the model's own default holds. A provider in front of a server forwards only what was said (`said()`).
+    """
+
+    strategy: SamplingStrategy | None = None
+    """Absent: a temperature above 0 samples, else greedy."""
+    temperature: Annotated[float, Field(ge=0, le=100)] | None = 0.0
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = 0.95
+    top_k: Annotated[int, Field(ge=0)] | None = 0
+    """0: no limit."""
+    max_tokens: Annotated[int, Field(ge=0)] | None = 0
+    """0: the rest of the context."""
+    repetition_penalty: Annotated[float, Field(ge=0)] | None = 1.0
+    """0 and 1: none."""
+
+    stop: list[str] | None = None
+    """Texts that end the answer; they are not part of it."""
+    seed: int | None = None
+    n: Annotated[int, Field(ge=1, le=128)] = 1
+    """How many choices to answer."""
+    presence_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.0
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.0
+    logit_bias: dict[int, Annotated[float, Field(ge=-100, le=100)]] | None = None
+    """Token id to a number that is added to its logit."""
+
+    def said(self, field: str) -> Any:
+        """The value of `field` when the caller gave one that isn't null, else None."""
+        return getattr(self, field) if field in self.model_fields_set else None
+
+    @property
+    def is_greedy(self) -> bool:
+        """Whether the caller asked for the most likely token at each step."""
+        return self.strategy is SamplingStrategy.greedy or (self.temperature == 0 and self.temperature is not None)
+
+
+class LogProbConfig(WireModel):
+    """Log probabilities per token; 0 asks for the chosen token's only."""
+
+    top_k: Annotated[int, Field(ge=0, le=20)] | None = 0
+
+
+class JsonSchemaResponseFormat(WireModel):
+    """The answer is JSON that satisfies the schema."""
+
+    type: Literal["json_schema"] = "json_schema"
+    json_schema: dict[str, Any]
+
+
+class GrammarResponseFormat(WireModel):
+    """The answer satisfies a grammar."""
+
+    type: Literal["grammar"] = "grammar"
+    bnf: dict[str, Any]
+
+
+class JsonObjectResponseFormat(WireModel):
+    """The answer is any one JSON object."""
+
+    type: Literal["json_object"] = "json_object"
+
+
+ResponseFormat = Annotated[
+    JsonSchemaResponseFormat | GrammarResponseFormat | JsonObjectResponseFormat,
+    Field(discriminator="type"),
+]
+
+__all__ = [
+    "GrammarResponseFormat",
+    "JsonObjectResponseFormat",
+    "JsonSchemaResponseFormat",
+    "LogProbConfig",
+    "ResponseFormat",
+    "SamplingParams",
+    "SamplingStrategy",
+]
