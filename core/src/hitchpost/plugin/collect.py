@@ -1,0 +1,149 @@
+"""Whole answers, collected from the events of a stream."""
+
+from collections.abc import AsyncIterator, Iterable
+
+from hitchpost.api import (
+    ChatChoice,
+    ChatCompletionResponse,
+    CompletionChoice,
+    CompletionEvent,
+    CompletionResponse,
+    Finish,
+    FinishReason,
+    InferenceEvent,
+    ReasoningDelta,
+    RefusalDelta,
+    TextDelta,
+    TokenLogprob,
+    ToolCall,
+    ToolCallDelta,
+    ToolCallStart,
+    Usage,
+)
+from hitchpost.api.events import Extra
+from hitchpost.errors import BadBackendAnswerError
+
+
+class _Choice:
+    """One choice while it is collected."""
+
+    def __init__(self) -> None:
+        self.text: list[str] = []
+        self.reasoning: list[str] = []
+        self.refusal: list[str] = []
+        self.calls: dict[int, ToolCallStart] = {}
+        self.arguments: dict[int, list[str]] = {}
+        self.logprobs: list[TokenLogprob] | None = None
+        self.finish: Finish | None = None
+
+    def add(self, event: InferenceEvent) -> None:
+        match event:
+            case TextDelta():
+                self.text.append(event.text)
+                if event.logprobs is not None:
+                    self.logprobs = (self.logprobs or []) + event.logprobs
+            case ToolCallDelta():
+                self.arguments.setdefault(event.index, []).append(event.arguments)
+            case ToolCallStart():
+                self.calls[event.index] = event
+            case ReasoningDelta():
+                self.reasoning.append(event.text)
+            case RefusalDelta():
+                self.refusal.append(event.text)
+            case Finish():
+                self.finish = event
+
+    def tool_calls(self) -> list[ToolCall]:
+        return [
+            ToolCall(
+                call_id=start.call_id,
+                tool_name=start.name,
+                arguments_json="".join(self.arguments.get(index, ())) or "{}",
+            )
+            for index, start in sorted(self.calls.items())
+        ]
+
+
+async def _collect(
+    events: AsyncIterator[InferenceEvent] | AsyncIterator[CompletionEvent], n: int
+) -> tuple[list[tuple[int, _Choice, Finish]], Usage | None, Extra | None]:
+    choices: dict[int, _Choice] = {}
+    usage: Usage | None = None
+    extra: Extra = {}
+    async for event in events:
+        if event.extra:
+            extra.update(event.extra)
+        if isinstance(event, Usage):
+            usage = event
+        else:
+            choices.setdefault(event.choice, _Choice()).add(event)
+    finished = [
+        (index, choice, choice.finish) for index, choice in sorted(choices.items()) if choice.finish is not None
+    ]
+    check_all_finished((index for index, _, _ in finished), n)
+    return finished, usage, extra or None
+
+
+def check_all_finished(finished: Iterable[int], n: int) -> None:
+    """Raises BadBackendAnswerError unless each of the `n` choices of an answer has ended."""
+    missing = sorted(set(range(n)) - set(finished))
+    if missing:
+        which = "" if n == 1 else f" of choice {', '.join(map(str, missing))}"
+        raise BadBackendAnswerError(f"the answer{which} broke off before its end")
+
+
+async def collect_chat(events: AsyncIterator[InferenceEvent], n: int) -> ChatCompletionResponse:
+    """The whole answers that a chat stream of `n` choices spells.
+
+    Raises:
+        BadBackendAnswerError: the stream ended without a `Finish` for each choice.
+    """
+    finished, usage, extra = await _collect(events, n)
+    return ChatCompletionResponse(
+        choices=[
+            ChatChoice(
+                finish_reason=_reason(choice, finish),
+                index=index,
+                text="".join(choice.text),
+                reasoning="".join(choice.reasoning),
+                refusal="".join(choice.refusal),
+                tool_calls=choice.tool_calls(),
+                logprobs=choice.logprobs,
+                stop_text=finish.stop_text,
+            )
+            for index, choice, finish in finished
+        ],
+        usage=usage,
+        extra=extra,
+    )
+
+
+def _reason(choice: _Choice, finish: Finish) -> FinishReason:
+    # Some servers say `stop` although they called a tool.
+    return FinishReason.tool_calls if choice.calls and finish.reason is FinishReason.stop else finish.reason
+
+
+async def collect_completion(events: AsyncIterator[CompletionEvent], n: int) -> CompletionResponse:
+    """The whole continuations that a completion stream of `n` choices spells.
+
+    Raises:
+        BadBackendAnswerError: the stream ended without a `Finish` for each choice.
+    """
+    finished, usage, extra = await _collect(events, n)
+    return CompletionResponse(
+        choices=[
+            CompletionChoice(
+                finish_reason=finish.reason,
+                index=index,
+                text="".join(choice.text),
+                logprobs=choice.logprobs,
+                stop_text=finish.stop_text,
+            )
+            for index, choice, finish in finished
+        ],
+        usage=usage,
+        extra=extra,
+    )
+
+
+__all__ = ["check_all_finished", "collect_chat", "collect_completion"]

@@ -1,0 +1,129 @@
+"""Every hook of Hitchpost. A plugin author reads this file first.
+
+There are two levels. *Package hooks* are plain functions of the module that the entry point names (group `hitchpost`), marked with
+`hitchpost.hookimpl`; they return data. *Provider hooks* are coroutine methods of a provider object, found by their name and not marked.
+An implementation may leave out parameters that it doesn't need.
+"""
+
+from collections.abc import Sequence
+
+import pluggy
+
+from hitchpost.api import Model, RequestContext
+from hitchpost.plugin.declarations import CommandSpec, Preset, ProviderSpec
+
+hookspec = pluggy.HookspecMarker("hitchpost")
+
+
+# --- package hooks ---
+
+
+@hookspec
+def provider_specs() -> Sequence[ProviderSpec]:  # type: ignore[empty-body]
+    """The provider types that this distribution implements.
+
+    Called once at discovery, in every command that needs providers. The result is data: nothing of what it names is imported until a
+    provider of that type is built.
+
+    Returns:
+        One spec per `(api, provider_type)`. An empty sequence is allowed.
+
+    If the hook raises or returns something else, this plugin is listed as failed with the reason and the host goes on without it. A type that
+    two distributions declare is refused, and both are named. Don't import your backend's library at module level: every start runs this.
+    """
+
+
+@hookspec
+def presets() -> Sequence[Preset]:  # type: ignore[empty-body]
+    """Ready-made providers with their resources, for a host that has no run config or names them under `presets`.
+
+    Called once at discovery, after `provider_specs`.
+
+    Returns:
+        Presets with names and provider ids that no other plugin uses. An empty sequence is allowed.
+
+    If the hook raises or returns something else, this plugin is listed as failed with the reason. A preset must work offline, without a key, and
+    must not contact a server because the plugin happens to be installed.
+    """
+
+
+@hookspec
+def commands() -> Sequence[CommandSpec]:  # type: ignore[empty-body]
+    """Commands that this distribution adds to the program `hitchpost`.
+
+    Called once at discovery, when the command line needs to know its commands.
+
+    Returns:
+        One spec per command; the click command itself is imported when it is called. An empty sequence is allowed.
+
+    If the hook raises or returns something else, this plugin is listed as failed with the reason. A command that exists already is not
+    replaced: the plugin is listed as failed.
+    """
+
+
+# --- provider hooks ---
+
+
+@hookspec
+async def list_models() -> Sequence[Model]:  # type: ignore[empty-body]
+    """The models that this inference provider serves by itself.
+
+    Called after each start of the provider and now and then while it runs, all providers side by side, each with a time limit.
+
+    Returns:
+        Models with `provider_resource_id` and `metadata` filled in; the host adds identifier and owner (`provider_id/provider_resource_id`).
+
+    If it raises or takes too long, what was known of this provider stays, and the failure is shown with the provider. Don't list models of
+    somebody else's account by the thousand: list what a caller may use.
+    """
+
+
+@hookspec
+async def register_model(model: Model, context: RequestContext | None) -> Model | None:
+    """A model is being registered at this inference provider.
+
+    Called once per registration, before it is kept, and again at every start and recovery, since the provider may have forgotten it.
+
+    Args:
+        model: what is to be registered; `provider_resource_id` is the name that you know it by.
+        context: of the caller's request; None when the host announces a registration again by itself.
+
+    Returns:
+        None to accept it as it is, or a completed copy (`model.copy_with(...)`): metadata, or your own spelling of `provider_resource_id`.
+
+    To refuse, raise `BadRequestError` with what you do serve: nothing is kept then. Don't change identifier or provider_id.
+    """
+
+
+@hookspec
+async def unregister_model(model: Model, context: RequestContext | None) -> None:
+    """A registration of a model at this inference provider ended.
+
+    Called once, after requests no longer find it.
+
+    Args:
+        model: what was registered.
+        context: of the caller's request; None when the host ends it by itself.
+
+    An error is reported and the registration ends all the same. Don't delete the model from
+    your backend: only what `register_model` did is to be undone.
+    """
+
+
+PACKAGE_HOOKS = ("provider_specs", "presets", "commands")
+"""Names of the hooks that a plugin's module implements."""
+
+PROVIDER_HOOKS = ("list_models", "register_model", "unregister_model")
+"""Names of the hooks that a provider object implements."""
+
+__all__ = [
+    "PACKAGE_HOOKS",
+    "PROVIDER_HOOKS",
+    "commands",
+    "hookspec",
+    "list_models",
+    "presets",
+    "provider_specs",
+    "register_model",
+    "unregister_model",
+]
