@@ -1,0 +1,3 @@
+"""Imports its backend's library at module level, and the library is not there."""
+
+import a_library_that_nobody_has
