@@ -13,6 +13,7 @@
     ├── BackendUnavailableError     the provider or its backend is down, starting or gone
     ├── BadBackendAnswerError       the backend answered what nobody can read
     ├── DeadlineExceededError       no whole answer within the time limit
+    ├── ProviderDefectError         the provider raised what it must not; the host raises this in its place
     └── never sent to a client
         ├── ConfigError             the run config is wrong
         └── PluginError             a plugin could not be loaded, validated or started
@@ -166,6 +167,13 @@ class DeadlineExceededError(HitchpostError):
     native_status = openai_status = 504
 
 
+class ProviderDefectError(HitchpostError):
+    """A provider raised something that is not a `HitchpostError`.
+
+    Its traceback was logged under the request's id; the message for the client says nothing of it.
+    """
+
+
 class ConfigError(HitchpostError):
     """The run config is wrong. Never sent to a client.
 
@@ -211,6 +219,7 @@ __all__ = [
     "OverloadedError",
     "PermissionDeniedError",
     "PluginError",
+    "ProviderDefectError",
     "RateLimitedError",
     "RequestTooLargeError",
     "UnauthenticatedError",

@@ -84,12 +84,12 @@ async def _collect(
     return finished, usage, extra or None
 
 
-def check_all_finished(finished: Iterable[int], n: int) -> None:
+def check_all_finished(finished: Iterable[int], n: int, provider_id: str | None = None) -> None:
     """Raises BadBackendAnswerError unless each of the `n` choices of an answer has ended."""
     missing = sorted(set(range(n)) - set(finished))
     if missing:
         which = "" if n == 1 else f" of choice {', '.join(map(str, missing))}"
-        raise BadBackendAnswerError(f"the answer{which} broke off before its end")
+        raise BadBackendAnswerError(f"the answer{which} broke off before its end", provider_id=provider_id)
 
 
 async def collect_chat(events: AsyncIterator[InferenceEvent], n: int) -> ChatCompletionResponse:

@@ -1,0 +1,62 @@
+"""`${env.NAME}` in the strings of a run config.
+
+| form | value |
+|---|---|
+| `${env.NAME}` | the variable; an error where it is unset |
+| `${env.NAME:default}`, `${env.NAME:=default}` | the variable, else `default`, which may be empty and can't contain `}` |
+| `${env.NAME:+value}` | `value` where the variable is set, else nothing |
+
+An empty variable counts as unset. A name is made of capitals, digits and underscores; anything else stays as it is. A `~` that begins a
+substituted value is the home directory. Keys aren't substituted.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+
+_PLACEHOLDER = re.compile(r"\$\{env\.(?P<name>[A-Z0-9_]+)(?:(?P<operator>:[=+]?)(?P<operand>[^}]*))?\}")
+
+
+def fill_placeholders(data: Any, environ: Mapping[str, str], problems: list[str], path: str = "") -> Any:
+    """A copy of parsed YAML with its placeholders filled.
+
+    Args:
+        data: what a YAML file holds: mappings, lists and scalars.
+        environ: the environment variables.
+        problems: gets a line for every variable that is missing, with its YAML path.
+        path: YAML path of `data`.
+    """
+    if isinstance(data, dict):
+        return {key: fill_placeholders(value, environ, problems, join_path(path, key)) for key, value in data.items()}
+    if isinstance(data, list):
+        return [fill_placeholders(value, environ, problems, join_path(path, index)) for index, value in enumerate(data)]
+    if isinstance(data, str):
+        return _fill_string(data, environ, problems, path)
+    return data
+
+
+def _fill_string(text: str, environ: Mapping[str, str], problems: list[str], path: str) -> str:
+    def value_of(match: re.Match[str]) -> str:
+        value = environ.get(match["name"], "")
+        operand = match["operand"]
+        if match["operator"] == ":+":
+            value = operand if value else ""
+        elif not value:
+            if operand is None:
+                problems.append(f"{path}: environment variable {match['name']} is not set and has no default")
+                return ""
+            value = operand
+        return os.path.expanduser(value) if value.startswith("~") else value
+
+    return _PLACEHOLDER.sub(value_of, text)
+
+
+def join_path(path: str, key: object) -> str:
+    """A YAML path with one step more: `providers.inference[0].config`."""
+    if isinstance(key, int):
+        return f"{path}[{key}]"
+    return f"{path}.{key}" if path else str(key)
+
+
+__all__ = ["fill_placeholders", "join_path"]

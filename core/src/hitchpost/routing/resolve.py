@@ -1,0 +1,112 @@
+"""From the identifier in a request to the resource that it names."""
+
+from collections.abc import Callable, Sequence
+from typing import Generic
+
+from hitchpost.errors import BackendUnavailableError, BadRequestError, NotFoundError
+from hitchpost.llama import find_llama_model
+from hitchpost.registry import Entry, ResourceRegistry
+from hitchpost.registry.registry import ResourceT
+
+NAMED_AT_MOST = 20
+"""How many identifiers an error message lists."""
+
+
+class Resolver(Generic[ResourceT]):
+    """Finds a resource by, in this order: its registered identifier; another known name of the same thing; `provider_id/name`; the bare
+    name that its provider uses, where only one owner has it.
+
+    Args:
+        registry: the resources of one kind.
+        provider_ids: the providers that may own them, for messages.
+        same_thing: whether an identifier is another known name of a resource.
+    """
+
+    def __init__(
+        self,
+        registry: ResourceRegistry[ResourceT],
+        provider_ids: Sequence[str],
+        same_thing: Callable[[str, ResourceT], bool] | None = None,
+    ) -> None:
+        self._registry = registry
+        self._provider_ids = provider_ids
+        self._same_thing = same_thing
+
+    def get(self, identifier: str) -> ResourceT:
+        """The resource that `identifier` names.
+
+        Raises:
+            NotFoundError: there is none.
+            BadRequestError: several owners have it; the message lists them.
+            BackendUnavailableError: its provider refuses it at present.
+        """
+        entry = self._registry.find(identifier) or self._by_other_name(identifier)
+        if entry.problem is not None:
+            raise BackendUnavailableError(
+                f"{self._noun()} {identifier!r} can't be used: {entry.problem}",
+                provider_id=entry.resource.provider_id,
+                is_permanent=True,
+            )
+        return entry.resource
+
+    def _by_other_name(self, identifier: str) -> Entry[ResourceT]:
+        if self._same_thing is not None:
+            same = self._same_thing
+            aliases = [entry for entry in self._registry.entries() if same(identifier, entry.resource)]
+            if aliases:
+                return self._only_owner(identifier, aliases)
+        provider_id, _, rest = identifier.partition("/")
+        if rest and provider_id in self._provider_ids:
+            owned = [
+                entry
+                for entry in self._registry.of_provider_resource(rest)
+                if entry.resource.provider_id == provider_id
+            ]
+            if owned:
+                return owned[0]
+        named = self._registry.of_provider_resource(identifier)
+        if named:
+            return self._only_owner(identifier, named)
+        raise self._not_found(identifier)
+
+    def _only_owner(self, identifier: str, entries: list[Entry[ResourceT]]) -> Entry[ResourceT]:
+        owners = sorted({entry.resource.provider_id for entry in entries})
+        if len(owners) > 1:
+            choices = ", ".join(sorted(entry.resource.identifier for entry in entries))
+            message = f"{self._noun()} {identifier!r} is served by several providers ({', '.join(owners)}); ask for one of: {choices}"
+            raise BadRequestError(message, param=f"{self._registry.kind.kind}_id")
+        return entries[0]
+
+    def _not_found(self, identifier: str) -> NotFoundError:
+        noun = self._registry.kind.kind.capitalize()
+        match self._provider_ids:
+            case []:
+                by = "by any provider: none is configured"
+            case [only]:
+                by = f"by provider: `{only}`"
+            case several:
+                by = f"by any of the providers: {', '.join(several)}"
+        known = [entry.resource.identifier for entry in self._registry.entries()]
+        more = f" and {len(known) - NAMED_AT_MOST} more" if len(known) > NAMED_AT_MOST else ""
+        listed = ", ".join(known[:NAMED_AT_MOST]) or "none"
+        route = f"POST /alpha/{self._registry.kind.kind.replace('_', '-')}s/register"
+        return NotFoundError(
+            f"{noun} `{identifier[:200]}` not served {by}. Registered: {listed}{more}. Register it with {route}",
+            param=f"{self._registry.kind.kind}_id",
+        )
+
+    def _noun(self) -> str:
+        return self._registry.kind.kind.replace("_", " ")
+
+
+def is_same_llama(identifier: str, resource: ResourceT) -> bool:
+    """Whether an identifier and a resource are names of one Llama model: its descriptor, its repository id, an alias."""
+    wanted = find_llama_model(identifier)
+    if wanted is None:
+        return False
+    metadata = getattr(resource, "metadata", {})
+    names = (resource.identifier, resource.provider_resource_id, metadata.get("llama_model"))
+    return any(isinstance(name, str) and find_llama_model(name) == wanted for name in names)
+
+
+__all__ = ["Resolver", "is_same_llama"]
