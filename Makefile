@@ -46,7 +46,7 @@ help:  ## list these commands
 	$(call require_python)
 	@rm -rf .tox
 	@$(PYTHON) -m venv .tox/runner
-	@.tox/runner/bin/python -m pip install -q -c constraints.txt tox
+	@.tox/runner/bin/python -m pip install -qq -c constraints.txt tox
 	@touch $@
 
 define require_python
