@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hitchpost.scripted.pattern_text import PatternTooHardError, text_of_pattern
@@ -13,6 +13,7 @@ ATOMS = ESCAPES | st.sampled_from(["a", "-", "é", " ", ".", "[a-z]", "[0-9_]", 
 COUNTS = st.sampled_from(["", "", "*", "+", "?", "{3}", "{2,}", "{0,4}", "+?"])
 
 
+@example([r"\\"], True, 0)
 @given(st.lists(st.tuples(ATOMS, COUNTS).map("".join), max_size=6), st.booleans(), st.integers(0, 12))
 def test_text_matches_its_pattern(parts: list[str], is_anchored: bool, min_length: int) -> None:
     pattern = f"^{''.join(parts)}$" if is_anchored else "".join(parts)

@@ -25,10 +25,9 @@ def text_of_pattern(pattern: str, min_length: int = 0) -> str:
         PatternTooHardError: the pattern is not simple, or its text would be longer than 1,000 characters.
     """
     body = pattern.removeprefix("^")
-    body = body.removesuffix("$") if not body.endswith(r"\$") else body
     parts: list[tuple[str, int, int]] = []
     position = 0
-    while position < len(body):
+    while position < len(body) and body[position:] != "$":
         atom = _ATOM.match(body, position)
         if atom is None:
             raise PatternTooHardError(f"the pattern {pattern!r} is too hard from position {position} on")
