@@ -1,0 +1,62 @@
+"""The application: every route of every surface over one stack."""
+
+import time
+from collections.abc import Collection
+
+from aiohttp import web
+
+from hitchpost.host.browser_guard import BrowserGuard
+from hitchpost.host.keys import LIFECYCLE, METRICS, SETTINGS, STACK, STARTED_AT
+from hitchpost.host.lifecycle import Lifecycle
+from hitchpost.host.metrics import HostMetrics
+from hitchpost.host.middleware import request_middleware
+from hitchpost.host.native.routes import native_routes
+from hitchpost.host.openai.routes import openai_routes
+from hitchpost.host.operations import operation_routes
+from hitchpost.host.settings import HostSettings
+from hitchpost.stack import Stack
+
+
+def make_app(
+    stack: Stack,
+    *,
+    listen_host: str | None = None,
+    allowed_hosts: Collection[str] = (),
+    settings: HostSettings | None = None,
+) -> web.Application:
+    """An application that serves the stack; it neither starts nor stops it.
+
+    Args:
+        stack: what is served.
+        listen_host: the address that the host listens on; None: as the run config says.
+        allowed_hosts: further names under which the host may be reached while it listens on a loopback address.
+        settings: time limits of the HTTP side.
+    """
+    lifecycle = Lifecycle()
+    metrics = HostMetrics(stack.providers, lifecycle)
+    guard = BrowserGuard(stack.server.host if listen_host is None else listen_host, allowed_hosts)
+    app = web.Application(middlewares=[request_middleware(guard, lifecycle, metrics)])
+    app[STACK] = stack
+    app[LIFECYCLE] = lifecycle
+    app[METRICS] = metrics
+    app[SETTINGS] = settings or HostSettings()
+    app[STARTED_AT] = int(time.time())
+    app.add_routes([*operation_routes(), *openai_routes(), *native_routes()])
+    return app
+
+
+def make_runner(app: web.Application) -> web.AppRunner:
+    """The runner that the application must be served by: its options are part of how the host behaves."""
+    return web.AppRunner(
+        app,
+        access_log=None,
+        # Cancels a handler when its client leaves, which is what ends the work behind it.
+        handler_cancellation=True,
+        # Bodies are inflated by `read_body`, in steps and up to a limit.
+        auto_decompress=False,
+        keepalive_timeout=app[SETTINGS].idle_connection_s,
+        shutdown_timeout=5.0,
+    )
+
+
+__all__ = ["make_app", "make_runner"]

@@ -1,0 +1,76 @@
+"""What the host knows of one request on its way: made by the middleware, filled in by the handler, written into the access log."""
+
+import re
+import secrets
+import time
+from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+from pydantic_core import from_json
+
+from hitchpost.api import RequestContext
+from hitchpost.errors import BadRequestError
+
+REQUEST_ID_HEADER = "x-request-id"
+PROVIDER_DATA_HEADERS = ("X-LlamaStack-ProviderData", "X-LlamaStack-Provider-Data", "X-OGX-Provider-Data")
+_SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request and what became of it."""
+
+    request_id: str
+    started: float = field(default_factory=time.monotonic)
+    model: str | None = None
+    """As the caller named it."""
+    provider_id: str | None = None
+    is_stream: bool = False
+    failure: str | None = None
+    """Code of the error that a stream ended with; its status was sent long before."""
+
+
+_CURRENT: ContextVar[Exchange] = ContextVar("hitchpost_exchange")
+
+
+def begin_exchange(request: web.BaseRequest) -> Exchange:
+    """Make the exchange of the running request task. A caller's own request id is kept when it is short and harmless."""
+    given = request.headers.get(REQUEST_ID_HEADER, "")
+    exchange = Exchange(given if _SANE_REQUEST_ID.fullmatch(given) else f"req_{secrets.token_hex(12)}")
+    _CURRENT.set(exchange)
+    return exchange
+
+
+def current_exchange() -> Exchange:
+    """The exchange of the running request task."""
+    return _CURRENT.get()
+
+
+def context_of(request: web.BaseRequest) -> RequestContext:
+    """The context that accompanies a call into the stack.
+
+    Raises:
+        BadRequestError: the provider data header is not one JSON object.
+    """
+    return RequestContext(request_id=current_exchange().request_id, raw_provider_data=_provider_data(request))
+
+
+def _provider_data(request: web.BaseRequest) -> Mapping[str, Any] | None:
+    for header in PROVIDER_DATA_HEADERS:
+        text = request.headers.get(header)
+        if text is None:
+            continue
+        try:
+            data = from_json(text)
+        except ValueError as error:
+            raise BadRequestError(f"header {header} is not JSON: {error}") from error
+        if not isinstance(data, dict):
+            raise BadRequestError(f"header {header} must hold a JSON object")
+        return data
+    return None
+
+
+__all__ = ["REQUEST_ID_HEADER", "Exchange", "begin_exchange", "context_of", "current_exchange"]

@@ -1,0 +1,50 @@
+"""JSON for answers: fast on the hot path, and valid whatever text a provider produced."""
+
+import json
+from json.encoder import encode_basestring
+from typing import Any
+
+from aiohttp import web
+from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
+
+# Legal in JSON, but readers that split lines the way `str.splitlines` does would cut an event in two there.
+_LINE_BREAKS = {"\x85": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+
+
+def json_string(text: str) -> str:
+    """`text` as a JSON string, quotes included, that no reader takes for more than one line."""
+    return _one_line(encode_basestring(text))
+
+
+def json_value(value: Any) -> str:
+    """A value as JSON that no reader takes for more than one line; numbers that JSON can't say become null."""
+    return _one_line(json_bytes(value).decode())
+
+
+def _one_line(text: str) -> str:
+    if not text.isascii():
+        for character, escape in _LINE_BREAKS.items():
+            text = text.replace(character, escape)
+    return text
+
+
+def json_bytes(value: Any) -> bytes:
+    """A value as JSON in UTF-8; numbers that JSON can't say become null, halves of surrogate pairs question marks."""
+    try:
+        return to_json(value, inf_nan_mode="null")
+    except PydanticSerializationError:
+        plain = to_jsonable_python(value, inf_nan_mode="null")
+        return encoded(json.dumps(plain, ensure_ascii=False, separators=(",", ":")))
+
+
+def encoded(text: str) -> bytes:
+    """UTF-8; half a surrogate pair, which has none, becomes a question mark."""
+    return text.encode("utf-8", "replace")
+
+
+def json_response(value: Any, *, status: int = 200) -> web.Response:
+    """An answer in JSON."""
+    return web.Response(body=json_bytes(value), status=status, content_type="application/json")
+
+
+__all__ = ["encoded", "json_bytes", "json_response", "json_string", "json_value"]

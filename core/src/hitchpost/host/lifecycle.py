@@ -1,0 +1,76 @@
+"""Which requests are under way, and how they end when the host is told to stop."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from hitchpost.errors import BackendUnavailableError
+
+SHUTTING_DOWN = "the host is shutting down"
+
+
+class Lifecycle:
+    """Counts requests; first refuses new ones, then waits for the others, then ends what is left."""
+
+    def __init__(self) -> None:
+        self.is_draining = False
+        self.is_aborting = False
+        self._running: set[asyncio.Task[object]] = set()
+        self._is_idle = asyncio.Event()
+
+    @property
+    def running(self) -> int:
+        """Requests under way."""
+        return len(self._running)
+
+    @contextmanager
+    def request(self) -> Iterator[None]:
+        """Counts the running task as a request for as long as the block lasts.
+
+        Raises:
+            BackendUnavailableError: the host takes no more work.
+        """
+        if self.is_draining:
+            raise shutting_down()
+        task = asyncio.current_task()
+        assert task is not None
+        self._running.add(task)
+        try:
+            yield
+        finally:
+            self._running.discard(task)
+            if self.is_draining and not self._running:
+                self._is_idle.set()
+
+    async def drain(self, timeout_s: float) -> None:
+        """Refuse new requests and wait until those under way have ended; what is left after `timeout_s` ends with an error."""
+        self.is_draining = True
+        if not self._running:
+            return
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._is_idle.wait()
+        except TimeoutError:
+            self.abort()
+
+    def abort(self) -> None:
+        """End what is under way now; each request answers that the host is shutting down."""
+        self.is_aborting = True
+        for task in list(self._running):
+            task.cancel()
+
+    def takes_over(self) -> bool:
+        """Whether the cancellation that the running task has just met was ours; then the task goes on, to tell its client."""
+        task = asyncio.current_task()
+        if not self.is_aborting or task is None:
+            return False
+        task.uncancel()
+        return True
+
+
+def shutting_down() -> BackendUnavailableError:
+    """What a client hears whose request came too late or took too long."""
+    return BackendUnavailableError(SHUTTING_DOWN, retry_after_s=1.0)
+
+
+__all__ = ["Lifecycle", "shutting_down"]

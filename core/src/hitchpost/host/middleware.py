@@ -1,0 +1,114 @@
+"""What every request passes through: request id, browser guard, error bodies, metrics and the access log."""
+
+import asyncio
+import json
+import logging
+import time
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from hitchpost.host.browser_guard import BrowserGuard
+from hitchpost.host.exchange import REQUEST_ID_HEADER, Exchange, begin_exchange
+from hitchpost.host.lifecycle import Lifecycle, shutting_down
+from hitchpost.host.metrics import HostMetrics
+from hitchpost.host.native.errors import NATIVE
+from hitchpost.host.openai.errors import OPENAI
+from hitchpost.host.surface import Surface, client_error, error_response, http_error_response
+
+access_log = logging.getLogger("hitchpost.access")
+
+CLIENT_GONE = 499
+"""Status in log and metrics of a request whose client left before the answer was whole; nobody receives it."""
+
+
+def request_middleware(guard: BrowserGuard, lifecycle: Lifecycle, metrics: HostMetrics) -> Middleware:
+    """The one middleware of the application."""
+
+    @web.middleware
+    async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+        exchange = begin_exchange(request)
+        is_operation, surface = _surface_of(request.path)
+        status = CLIENT_GONE
+        try:
+            try:
+                guard.check(request)
+                if is_operation:
+                    response = await handler(request)
+                else:
+                    with lifecycle.request():
+                        response = await handler(request)
+            except Exception as error:  # noqa: BLE001 - answered, and logged where nobody foresaw it
+                response = _answer_to(error, request, surface, exchange)
+            except asyncio.CancelledError:
+                if not lifecycle.takes_over():
+                    raise
+                response = error_response(surface, shutting_down())
+            status = response.status
+            if not response.prepared:
+                response.headers[REQUEST_ID_HEADER] = exchange.request_id
+            return response
+        finally:
+            duration_s = time.monotonic() - exchange.started
+            name = "operations" if is_operation else surface.name
+            metrics.count(name, _route_of(request), status, duration_s, is_stream=exchange.is_stream)
+            level = logging.DEBUG if is_operation else logging.INFO
+            if access_log.isEnabledFor(level):
+                _log_access(level, request, exchange, status, duration_s)
+
+    return answer
+
+
+def _surface_of(path: str) -> tuple[bool, Surface]:
+    """Whether the path is one of the host's own operations, and the dialect in which its errors are written."""
+    if path.startswith("/alpha/"):
+        return False, NATIVE
+    if path.startswith(("/v1/", "/hitchpost/")):
+        return False, OPENAI
+    return True, NATIVE
+
+
+def _route_of(request: web.Request) -> str:
+    """The route's pattern: paths themselves would make a label without bounds."""
+    resource = request.match_info.route.resource
+    return "unmatched" if resource is None else resource.canonical
+
+
+def _answer_to(error: Exception, request: web.Request, surface: Surface, exchange: Exchange) -> web.StreamResponse:
+    if isinstance(error, ConnectionError):
+        raise error
+    if isinstance(error, web.HTTPNotFound) and _exists_without_slash(request):
+        query = f"?{request.rel_url.raw_query_string}" if request.rel_url.raw_query_string else ""
+        return web.Response(status=307, headers={"Location": request.rel_url.raw_path.rstrip("/") + query})
+    if isinstance(error, web.HTTPException):
+        return http_error_response(surface, error)
+    shown = client_error(error, exchange.request_id)
+    exchange.provider_id = exchange.provider_id or shown.provider_id
+    return error_response(surface, shown)
+
+
+def _exists_without_slash(request: web.Request) -> bool:
+    path = request.path.rstrip("/")
+    return path != request.path and any(path == resource.canonical for resource in request.app.router.resources())
+
+
+def _log_access(level: int, request: web.Request, exchange: Exchange, status: int, duration_s: float) -> None:
+    fields: dict[str, object] = {
+        "request_id": exchange.request_id,
+        "method": request.method,
+        "path": request.rel_url.raw_path,
+        "status": status,
+        "duration_ms": round(duration_s * 1000, 1),
+    }
+    if exchange.model is not None:
+        fields["model"] = exchange.model[:200]
+    if exchange.provider_id is not None:
+        fields["provider"] = exchange.provider_id
+    if exchange.failure is not None:
+        fields["stream_error"] = exchange.failure
+    # json.dumps quotes what a caller chose, so that a model's name can't forge a line.
+    text = " ".join(f"{key}={json.dumps(value)}" for key, value in fields.items())
+    access_log.log(level, "%s", text, extra={"fields": fields})
+
+
+__all__ = ["CLIENT_GONE", "request_middleware"]

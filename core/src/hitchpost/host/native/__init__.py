@@ -1,0 +1,1 @@
+"""The native surface: `/alpha/...`, as llama-stack 0.0.53 served it."""

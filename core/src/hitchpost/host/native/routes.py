@@ -1,0 +1,56 @@
+"""The native routes: one generic handler over the route declarations of the Protocols."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from aiohttp import web
+from pydantic import BaseModel
+
+from hitchpost.api import NATIVE_PREFIX, PROTOCOLS, Api, Route, routes_of
+from hitchpost.errors import BadRequestError, UnsupportedError
+from hitchpost.host.body import is_json, parse_json_body, parse_query, read_body
+from hitchpost.host.exchange import context_of, current_exchange
+from hitchpost.host.json_text import json_response
+from hitchpost.host.keys import SETTINGS, STACK
+from hitchpost.host.native.encode import STREAMED, native_answer
+from hitchpost.host.sse import stream_events
+
+
+def native_routes() -> Iterator[web.RouteDef]:
+    """A route for every operation that the Protocols declare."""
+    for api, protocol in PROTOCOLS.items():
+        for route in routes_of(protocol):
+            yield web.route(route.verb, NATIVE_PREFIX + route.path, _handler(api, route))
+
+
+def _handler(api: Api, route: Route) -> Any:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        asked = await _read(request, route)
+        context = context_of(request)
+        operations = request.app[STACK].apis.get(api)
+        if operations is None:
+            raise UnsupportedError(f"this host serves no {api.value}")
+        if route.stream_operation is not None and getattr(asked, "stream", False):
+            events = getattr(operations, route.stream_operation)(asked, context)
+            return await stream_events(request, events, STREAMED[route.request][0]())
+        answer = await getattr(operations, route.operation)(asked, context)
+        return json_response(native_answer(answer))
+
+    return handle
+
+
+async def _read(request: web.Request, route: Route) -> BaseModel:
+    if route.verb == "GET":
+        return parse_query(route.request, request.query)
+    raw = await read_body(request, request.app[STACK].server.max_body_bytes, request.app[SETTINGS].body_timeout_s)
+    # 0.0.53 read only JSON bodies; any other type made every field look missing.
+    asked = parse_json_body(route.request, raw if raw and is_json(request) else b"{}")
+    current_exchange().model = getattr(asked, "model_id", None)
+    sampling = getattr(asked, "sampling_params", None)
+    if sampling is not None and sampling.n > 1:
+        message = "sampling_params.n: an answer has one message here; ask for several at /v1/chat/completions"
+        raise BadRequestError(message, param="sampling_params.n")
+    return asked
+
+
+__all__ = ["native_routes"]

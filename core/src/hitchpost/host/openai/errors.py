@@ -1,0 +1,43 @@
+"""Errors in OpenAI's envelope."""
+
+from typing import Any
+
+from hitchpost.errors import HitchpostError, NotFoundError, UnauthenticatedError
+from hitchpost.host.json_text import json_value
+
+_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+_CODES: dict[type[HitchpostError], str] = {NotFoundError: "model_not_found", UnauthenticatedError: "invalid_api_key"}
+_HTTP_CODES = {404: "unknown_url", 405: "method_not_allowed", 408: "request_timeout", 415: "unsupported_media_type"}
+
+
+class OpenAISurface:
+    """`{"error": {"message", "type", "param", "code"}}` for every failure."""
+
+    name = "openai"
+
+    def status(self, error: HitchpostError) -> int:
+        """See `Surface`."""
+        return error.openai_status
+
+    def error_body(self, error: HitchpostError) -> Any:
+        """See `Surface`."""
+        code = _CODES.get(type(error), error.code)
+        return _envelope(error.openai_status, error.message, error.param, code)
+
+    def http_error_body(self, status: int, message: str) -> Any:
+        """See `Surface`."""
+        return _envelope(status, message, None, _HTTP_CODES.get(status))
+
+    def error_event(self, error: HitchpostError) -> str:
+        """See `Surface`."""
+        return f"data: {json_value(self.error_body(error))}\n\n"
+
+
+def _envelope(status: int, message: str, param: str | None, code: str | None) -> dict[str, Any]:
+    kind = _TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
+    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+
+
+OPENAI = OpenAISurface()
+
+__all__ = ["OPENAI", "OpenAISurface"]

@@ -1,0 +1,245 @@
+"""OpenAI's requests into Hitchpost's. Pure functions; what can't be done is refused by the name of its field, never ignored."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from hitchpost import api
+from hitchpost.errors import BadRequestError, UnsupportedError
+from hitchpost.host.openai import wire
+
+if TYPE_CHECKING:
+    from hitchpost.api import InterleavedContent
+
+DEFAULT_COMPLETION_TOKENS = 16
+MOST_PROMPTS = 128
+MOST_INPUTS = 2048
+
+
+# --- chat completions ---
+
+
+def to_chat_request(body: wire.ChatCompletionRequest) -> api.ChatCompletionRequest:
+    """The chat request behind a body.
+
+    Raises:
+        BadRequestError, UnsupportedError: with the field's path.
+    """
+    _refuse_other_forms(body)
+    _check_stream_options(body)
+    return api.ChatCompletionRequest(
+        model_id=body.model,
+        messages=list(_messages(body.messages)),
+        sampling_params=_sampling(body, body.max_completion_tokens or body.max_tokens),
+        tools=[_tool(tool) for tool in body.tools] if body.tools else None,
+        tool_choice=_tool_choice(body),
+        response_format=_response_format(body.response_format),
+        stream=body.stream,
+        logprobs=_chat_logprobs(body),
+        parallel_tool_calls=body.parallel_tool_calls,
+    )
+
+
+def _refuse_other_forms(body: wire.ChatCompletionRequest) -> None:
+    for field, instead in (("functions", "tools"), ("function_call", "tool_choice")):
+        if getattr(body, field) is not None:
+            raise BadRequestError(f"{field} is the older form of {instead}, which is served", param=field)
+    if body.modalities not in (None, ["text"]):
+        raise UnsupportedError("modalities: only text is answered", param="modalities")
+    for field in ("audio", "prediction", "web_search_options"):
+        if getattr(body, field) is not None:
+            raise UnsupportedError(f"{field} is not supported", param=field)
+
+
+def _check_stream_options(body: wire.SamplingFields) -> None:
+    if body.stream_options is not None and not body.stream:
+        raise BadRequestError("stream_options may only be given with stream: true", param="stream_options")
+
+
+def includes_usage(body: wire.SamplingFields) -> bool:
+    """Whether the last chunk of the stream is to tell the usage."""
+    return body.stream_options is not None and bool(body.stream_options.include_usage)
+
+
+def _sampling(body: wire.SamplingFields, max_tokens: int | None) -> api.SamplingParams:
+    return api.SamplingParams(
+        strategy=None,
+        temperature=body.temperature,
+        top_p=body.top_p,
+        top_k=body.top_k,
+        max_tokens=max_tokens,
+        repetition_penalty=body.repetition_penalty,
+        stop=[body.stop] if isinstance(body.stop, str) else body.stop,
+        seed=body.seed,
+        n=body.n or 1,
+        presence_penalty=body.presence_penalty or 0.0,
+        frequency_penalty=body.frequency_penalty or 0.0,
+        logit_bias=body.logit_bias,
+    )
+
+
+def _chat_logprobs(body: wire.ChatCompletionRequest) -> api.LogProbConfig | None:
+    if body.logprobs:
+        return api.LogProbConfig(top_k=body.top_logprobs or 0)
+    if body.top_logprobs:
+        raise BadRequestError("top_logprobs needs logprobs: true", param="top_logprobs")
+    return None
+
+
+def _messages(messages: Sequence[wire.Message]) -> Iterator[api.Message]:
+    tool_names: dict[str, str] = {}
+    for position, message in enumerate(messages):
+        match message:
+            case wire.SystemMessage():
+                yield api.SystemMessage(content=_text(message.content))
+            case wire.UserMessage():
+                yield api.UserMessage(content=_user_content(message.content))
+            case wire.AssistantMessage():
+                tool_names.update({call.id: call.function.name for call in message.tool_calls or ()})
+                yield _assistant_message(message)
+            case wire.ToolMessage():
+                yield _tool_message(message, tool_names, f"messages.{position}.tool_call_id")
+
+
+def _assistant_message(message: wire.AssistantMessage) -> api.CompletionMessage:
+    calls = [
+        api.ToolCall(call_id=call.id, tool_name=call.function.name, arguments_json=call.function.arguments)
+        for call in message.tool_calls or ()
+    ]
+    content = message.content
+    parts = [content] if isinstance(content, str) else [_part_text(part) for part in content or ()]
+    return api.CompletionMessage(
+        content="".join([*parts, message.refusal or ""]),
+        # After a call the model waits for its result; the turn isn't over.
+        stop_reason=api.StopReason.end_of_message if calls else api.StopReason.end_of_turn,
+        tool_calls=calls,
+    )
+
+
+def _part_text(part: wire.TextPart | wire.RefusalPart) -> str:
+    return part.text if isinstance(part, wire.TextPart) else part.refusal
+
+
+def _tool_message(message: wire.ToolMessage, tool_names: Mapping[str, str], param: str) -> api.ToolResponseMessage:
+    tool_name = tool_names.get(message.tool_call_id)
+    if tool_name is None:
+        text = f"{param}: no earlier message of the assistant has a tool call with the id {message.tool_call_id!r}"
+        raise BadRequestError(text, param=param)
+    return api.ToolResponseMessage(call_id=message.tool_call_id, tool_name=tool_name, content=_text(message.content))
+
+
+def _text(content: wire.TextContent) -> "InterleavedContent":
+    if isinstance(content, str):
+        return content
+    return content[0].text if len(content) == 1 else [part.text for part in content]
+
+
+def _user_content(content: wire.UserContent) -> "InterleavedContent":
+    if isinstance(content, str):
+        return content
+    items = [
+        part.text if isinstance(part, wire.TextPart) else api.ImageMedia(image=api.URL(uri=part.image_url.url))
+        for part in content
+    ]
+    return items[0] if len(items) == 1 else items
+
+
+def _tool(tool: wire.Tool) -> api.ToolDefinition:
+    function = tool.function
+    return api.ToolDefinition(
+        tool_name=function.name,
+        description=function.description,
+        json_schema={"type": "object", "properties": {}} if function.parameters is None else function.parameters,
+        strict=function.strict,
+    )
+
+
+def _tool_choice(body: wire.ChatCompletionRequest) -> api.ToolChoice:
+    choice = body.tool_choice
+    if choice is None:
+        return api.ToolChoiceMode.auto
+    names = {tool.function.name for tool in body.tools or ()}
+    if isinstance(choice, wire.NamedToolChoice):
+        if choice.function.name not in names:
+            message = f"tool_choice names the function {choice.function.name!r}, which tools does not have"
+            raise BadRequestError(message, param="tool_choice")
+        return api.NamedToolChoice(tool_name=choice.function.name)
+    if choice == "required" and not names:
+        raise BadRequestError("tool_choice 'required' needs tools", param="tool_choice")
+    return api.ToolChoiceMode(choice)
+
+
+def _response_format(form: wire.ResponseFormat | None) -> api.ResponseFormat | None:
+    match form:
+        case wire.JsonSchemaFormat():
+            return api.JsonSchemaResponseFormat(json_schema=form.json_schema.json_schema)
+        case wire.JsonObjectFormat():
+            return api.JsonObjectResponseFormat()
+    return None
+
+
+# --- completions ---
+
+
+def to_completion_requests(body: wire.CompletionRequest) -> list[api.CompletionRequest]:
+    """One completion request per prompt of a body.
+
+    Raises:
+        BadRequestError, UnsupportedError: with the field's path.
+    """
+    n = body.n or 1
+    _check_stream_options(body)
+    if body.suffix:
+        raise UnsupportedError("suffix is not supported", param="suffix")
+    if body.best_of is not None and body.best_of > n:
+        raise UnsupportedError(f"best_of {body.best_of} above n {n} is not supported", param="best_of")
+    if body.echo and body.logprobs is not None:
+        raise UnsupportedError("echo is not supported together with logprobs", param="echo")
+    sampling = _sampling(body, body.max_tokens or DEFAULT_COMPLETION_TOKENS)
+    logprobs = None if body.logprobs is None else api.LogProbConfig(top_k=body.logprobs)
+    return [
+        api.CompletionRequest(
+            model_id=body.model,
+            content=prompt,
+            sampling_params=sampling,
+            stream=body.stream,
+            logprobs=logprobs,
+            echo=bool(body.echo),
+        )
+        for prompt in _texts(body.prompt, "prompt", MOST_PROMPTS)
+    ]
+
+
+def _texts(given: str | list[str] | list[int] | list[list[int]], field: str, most: int) -> list[str]:
+    texts = [given] if isinstance(given, str) else given
+    if not texts:
+        raise BadRequestError(f"{field} is empty", param=field)
+    if len(texts) > most:
+        raise BadRequestError(f"{field} has {len(texts)} entries; at most {most} are taken at once", param=field)
+    strings = [text for text in texts if isinstance(text, str)]
+    if len(strings) < len(texts):
+        raise UnsupportedError(f"{field}: token ids are not supported, send text", param=field)
+    return strings
+
+
+# --- embeddings ---
+
+
+def to_embeddings_request(body: wire.EmbeddingsRequest) -> api.EmbeddingsRequest:
+    """The embeddings request behind a body.
+
+    Raises:
+        BadRequestError, UnsupportedError: with the field's path.
+    """
+    texts = _texts(body.input, "input", MOST_INPUTS)
+    return api.EmbeddingsRequest(model_id=body.model, contents=list(texts), dimensions=body.dimensions)
+
+
+__all__ = [
+    "DEFAULT_COMPLETION_TOKENS",
+    "MOST_INPUTS",
+    "MOST_PROMPTS",
+    "includes_usage",
+    "to_chat_request",
+    "to_completion_requests",
+    "to_embeddings_request",
+]

@@ -1,0 +1,136 @@
+"""Serving: listen, start the stack, wait for a signal, and go without dropping anybody."""
+
+import asyncio
+import contextlib
+import errno
+import gc
+import logging
+import signal
+from collections.abc import Callable, Collection, Iterator
+from typing import cast
+
+from aiohttp import web
+
+from hitchpost.errors import ConfigError
+from hitchpost.host.app import make_app, make_runner
+from hitchpost.host.keys import LIFECYCLE
+from hitchpost.stack import Stack
+
+log = logging.getLogger("hitchpost.host")
+
+
+async def serve(
+    stack: Stack,
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    allowed_hosts: Collection[str] = (),
+    on_listening: Callable[[str, int], None] | None = None,
+) -> int:
+    """Serve a stack until SIGTERM or SIGINT.
+
+    The host listens before the providers are up. After the signal it takes no more work, lets what is under way finish within
+    `server.shutdown_timeout_s` and ends the rest with an error; a second signal ends the rest at once.
+
+    Args:
+        stack: what is served; it is started and stopped here.
+        host: the address to listen on; None: as the run config says.
+        port: the port; 0: any free one; None: as the run config says.
+        allowed_hosts: see `make_app`.
+        on_listening: called with address and port once connections are taken.
+
+    Returns: the exit status of the process: 0 after a signal, 1 where the stack could not be started.
+
+    Raises:
+        ConfigError: the address can't be listened on.
+    """
+    host = stack.server.host if host is None else host
+    port = stack.server.port if port is None else port
+    app = make_app(stack, listen_host=host, allowed_hosts=allowed_hosts)
+    runner = make_runner(app)
+    with _signals() as stopped:
+        try:
+            bound = await _listen(runner, host, port)
+            if on_listening is not None:
+                on_listening(host, bound)
+            status = await _run_until(stopped, stack)
+            await _drain(app, stack, stopped)
+        finally:
+            await runner.cleanup()
+            await stack.stop()
+    return status
+
+
+async def _listen(runner: web.AppRunner, host: str, port: int) -> int:
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+    except OSError as error:
+        why = {
+            errno.EADDRINUSE: "the port is in use; choose another one with --port",
+            errno.EACCES: "ports below 1024 need permission; choose another one with --port",
+            errno.EADDRNOTAVAIL: "this machine has no such address; choose another one with --host",
+        }.get(error.errno or 0, error.strerror or "the address can't be used")
+        raise ConfigError(f"can't listen on {host}:{port}: {why}") from error
+    return cast("int", runner.addresses[0][1])
+
+
+async def _run_until(stopped: "_Stopped", stack: Stack) -> int:
+    starting = asyncio.create_task(stack.start(), name="start of the stack")
+    waiting = asyncio.create_task(stopped.first.wait(), name="wait for a signal")
+    try:
+        await asyncio.wait([starting, waiting], return_when=asyncio.FIRST_COMPLETED)
+        if starting.done() and starting.exception() is not None:
+            log.error("the stack could not be started", exc_info=starting.exception())
+            return 1
+        if starting.done():
+            # What is alive now stays alive: the collector need not look at it again.
+            gc.collect()
+            gc.freeze()
+        await waiting
+        return 0
+    finally:
+        for task in (starting, waiting):
+            task.cancel()
+        await asyncio.wait([starting, waiting])
+
+
+async def _drain(app: web.Application, stack: Stack, stopped: "_Stopped") -> None:
+    lifecycle = app[LIFECYCLE]
+    log.info("stopping: %d requests are under way", lifecycle.running)
+    stack.drain()
+    draining = asyncio.create_task(lifecycle.drain(stack.server.shutdown_timeout_s), name="drain")
+    impatient = asyncio.create_task(stopped.second.wait(), name="wait for a second signal")
+    await asyncio.wait([draining, impatient], return_when=asyncio.FIRST_COMPLETED)
+    if not draining.done():
+        lifecycle.abort()
+    impatient.cancel()
+    await asyncio.wait([draining, impatient])
+
+
+class _Stopped:
+    """Set by the first and by the second signal to stop."""
+
+    def __init__(self) -> None:
+        self.first = asyncio.Event()
+        self.second = asyncio.Event()
+
+    def signal(self) -> None:
+        (self.second if self.first.is_set() else self.first).set()
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[_Stopped]:
+    loop = asyncio.get_running_loop()
+    stopped = _Stopped()
+    signals = (signal.SIGTERM, signal.SIGINT)
+    for number in signals:
+        loop.add_signal_handler(number, stopped.signal)
+    try:
+        yield stopped
+    finally:
+        for number in signals:
+            loop.remove_signal_handler(number)
+
+
+__all__ = ["serve"]
