@@ -1,0 +1,139 @@
+"""A running host, as the commands see it over HTTP."""
+
+import json
+from asyncio import IncompleteReadError
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import aiohttp
+
+from hitchpost.cli.output import CommandError
+
+CONNECT_TIMEOUT_S = 5.0
+ANSWER_TIMEOUT_S = 30.0
+SILENCE_TIMEOUT_S = 60.0
+"""How long a stream may be silent; the host sends heartbeats four times as often."""
+MAX_ANSWER_BYTES = 16 * 1024 * 1024
+MAX_LINE_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ChatPart:
+    """A piece of an answer, or with `finish` its end and the reason for it."""
+
+    kind: Literal["text", "reasoning", "finish"]
+    text: str
+
+
+class HostClient:
+    """Talks to one host; to be closed with `aclose`.
+
+    Every method raises `CommandError` with a message for the person at the terminal.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._session: aiohttp.ClientSession | None = None
+
+    async def aclose(self) -> None:
+        """Lets go of the connections."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def list_models(self) -> list[dict[str, Any]]:
+        """The registered models, as the native surface lists them."""
+        timeout = aiohttp.ClientTimeout(total=ANSWER_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S)
+        async with self._request("GET", "/alpha/models/list", timeout=timeout) as response:
+            found = _parsed(await _body(response))
+        if not isinstance(found, list) or not all(isinstance(model, dict) and "identifier" in model for model in found):
+            raise CommandError(f"what answers at {self._url} is not Hitchpost: it lists no models")
+        return found
+
+    async def stream_chat(self, model: str, messages: list[dict[str, str]]) -> AsyncGenerator[ChatPart, None]:
+        """The answer to a conversation, piece by piece."""
+        body = {"model": model, "messages": messages, "stream": True}
+        async with self._request("POST", "/v1/chat/completions", json=body) as response:
+            async for line in response.content:
+                if not line.startswith(b"data:"):
+                    continue
+                data = line.removeprefix(b"data:").strip()
+                if data == b"[DONE]":
+                    return
+                for part in _parts(_parsed(data)):
+                    yield part
+        raise CommandError("the answer broke off before its end")
+
+    @asynccontextmanager
+    async def _request(self, method: str, path: str, **options: Any) -> AsyncIterator[aiohttp.ClientResponse]:
+        if self._session is None:
+            timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=SILENCE_TIMEOUT_S)
+            self._session = aiohttp.ClientSession(timeout=timeout, read_bufsize=MAX_LINE_BYTES)
+        try:
+            async with self._session.request(method, self._url + path, **options) as response:
+                if response.status >= 400:
+                    raise CommandError(_refusal(response.status, await _body(response)))
+                yield response
+        except TimeoutError as error:
+            raise CommandError(f"the host at {self._url} did not answer in time") from error
+        except aiohttp.ClientConnectorError as error:
+            raise CommandError(f"no host answers at {self._url}; start one with: hitchpost run") from error
+        except (aiohttp.ClientError, ValueError) as error:
+            raise CommandError(f"the connection to {self._url} failed: {error}") from error
+
+
+async def _body(response: aiohttp.ClientResponse) -> bytes:
+    try:
+        await response.content.readexactly(MAX_ANSWER_BYTES)
+    except IncompleteReadError as end:
+        return end.partial
+    raise CommandError(f"the answer is larger than {MAX_ANSWER_BYTES} bytes")
+
+
+def _parsed(data: bytes) -> Any:
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise CommandError("the answer is not JSON; is that a Hitchpost host?") from error
+
+
+def _refusal(status: int, body: bytes) -> str:
+    """The message of an error body of either surface, or the status where there is none."""
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError):
+        answer = None
+    if isinstance(answer, dict):
+        error = answer.get("error", answer.get("detail"))
+        message = error.get("message") if isinstance(error, dict) else error
+        if isinstance(message, str) and message:
+            return message
+    return f"the host answered with status {status}"
+
+
+def model_type(model: Mapping[str, Any]) -> str:
+    """Whether a listed model is an `llm` or an `embedding` model."""
+    metadata = model.get("metadata")
+    return str(metadata.get("model_type", "llm")) if isinstance(metadata, dict) else "llm"
+
+
+def _parts(chunk: Any) -> list[ChatPart]:
+    if not isinstance(chunk, dict):
+        raise CommandError("the stream holds what is no chunk of a chat completion")
+    if "error" in chunk:
+        raise CommandError(_refusal(0, json.dumps(chunk).encode()))
+    parts: list[ChatPart] = []
+    for choice in chunk.get("choices") or ():
+        delta = choice.get("delta") or {}
+        kinds: tuple[tuple[Literal["text", "reasoning", "finish"], Any], ...] = (
+            ("reasoning", delta.get("reasoning_content")),
+            ("text", delta.get("content")),
+            ("text", delta.get("refusal")),
+            ("finish", choice.get("finish_reason")),
+        )
+        parts += [ChatPart(kind, text) for kind, text in kinds if text]
+    return parts
+
+
+__all__ = ["ChatPart", "HostClient", "model_type"]

@@ -1,0 +1,75 @@
+"""`hitchpost plugins`."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hitchpost.cli.output import show_json, show_line, show_table
+
+if TYPE_CHECKING:
+    from hitchpost.plugin.discovery import PluginReport
+
+COLUMNS = ("name", "distribution", "version", "state", "offers", "reason")
+
+
+@click.command(short_help="List the installed plugins, and why one can't be used.")
+@click.argument("config", required=False, type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def plugins(config: Path | None, as_json: bool) -> None:
+    """List the installed plugins, what each offers, and why one can't be used.
+
+    With CONFIG, a run config, the plugins that it names by path are listed too, and those that it keeps out are shown as denied.
+    """
+    from hitchpost.config import load_run_config
+    from hitchpost.plugin.catalog import build_catalog
+    from hitchpost.plugin.discovery import discover_plugins
+    from hitchpost.stack import select_plugins
+
+    run_config = None if config is None else load_run_config(config, os.environ).config
+    reports = discover_plugins(select_plugins(run_config)).reports
+    build_catalog(reports)  # adds a warning to each of two plugins that offer the same provider type
+    if as_json:
+        show_json([_described(report) for report in reports])
+    elif reports:
+        show_table(COLUMNS, [_row(report) for report in reports])
+    else:
+        show_line("no plugins are installed")
+
+
+def _offers(report: "PluginReport") -> list[str]:
+    return [
+        *(f"{spec.api.value} {spec.provider_type}" for spec in report.provider_specs),
+        *(f"preset {preset.name}" for preset in report.presets),
+        *(f"command {f'{spec.parent} {spec.name}'.strip()}" for spec in report.commands),
+    ]
+
+
+def _described(report: "PluginReport") -> dict[str, object]:
+    return {
+        "name": report.name,
+        "distribution": report.distribution,
+        "version": report.version,
+        "state": report.state.value,
+        "offers": _offers(report),
+        "stage": report.stage,
+        "reason": report.reason,
+        "warnings": report.warnings,
+    }
+
+
+def _row(report: "PluginReport") -> dict[str, str]:
+    failed_at = f"{report.stage}: " if report.stage else ""
+    warnings = [f"warning: {warning}" for warning in report.warnings]
+    return {
+        "name": report.name,
+        "distribution": report.distribution,
+        "version": report.version,
+        "state": report.state.value,
+        "offers": ", ".join(_offers(report)),
+        "reason": "; ".join([*([failed_at + report.reason] if report.reason else []), *warnings]),
+    }
+
+
+__all__ = ["plugins"]

@@ -1,0 +1,80 @@
+"""`hitchpost providers`."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from hitchpost.cli.output import show_json, show_table
+
+if TYPE_CHECKING:
+    from hitchpost.plugin.catalog import Catalog, ProviderType
+
+COLUMNS = ("api", "provider_type", "distribution", "usable", "description")
+
+
+@click.command(short_help="List the provider types that a run config may name.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def providers(as_json: bool) -> None:
+    """List the provider types that a run config may name, and what to install for those that lack something."""
+    from hitchpost.plugin.catalog import build_catalog
+    from hitchpost.plugin.discovery import PluginState, discover_plugins
+
+    reports = discover_plugins().reports
+    failed = {report.distribution for report in reports if report.state is PluginState.failed}
+    rows = _rows(build_catalog(reports), failed)
+    if as_json:
+        show_json(rows)
+    else:
+        show_table(COLUMNS, rows)
+
+
+def _rows(catalog: "Catalog", failed: set[str]) -> list[dict[str, str]]:
+    from hitchpost.plugin.catalog import KNOWN_ELSEWHERE
+
+    declared = [_described(entry) for _, entry in sorted(catalog.types.items())]
+    disputed = [
+        {
+            "api": api.value,
+            "provider_type": name,
+            "distribution": " and ".join(owners),
+            "usable": "no: declared twice",
+            "description": "uninstall one of them, or name it in plugins.deny",
+        }
+        for (api, name), owners in sorted(catalog.conflicts.items())
+    ]
+    known = {name for _, name in (*catalog.types, *catalog.conflicts)}
+    elsewhere = [_known_elsewhere(*entry, failed) for entry in KNOWN_ELSEWHERE.items() if entry[0] not in known]
+    return declared + disputed + elsewhere
+
+
+def _known_elsewhere(provider_type: str, install: str, failed: set[str]) -> dict[str, str]:
+    distribution = install.partition("[")[0]
+    return {
+        "api": "",
+        "provider_type": provider_type,
+        "distribution": distribution,
+        "usable": "no: see `hitchpost plugins`" if distribution in failed else f"no: pip install '{install}'",
+        "description": "",
+    }
+
+
+def _described(entry: "ProviderType") -> dict[str, str]:
+    spec = entry.spec
+    missing = spec.missing_modules()
+    usable = "yes"
+    if missing:
+        usable = f"no: pip install '{spec.extra}'" if spec.extra else f"no: {', '.join(missing)} is not installed"
+    description = spec.description
+    if spec.deprecated:
+        instead = f"; use {spec.replaced_by}" if spec.replaced_by else ""
+        description = f"deprecated: {spec.deprecated}{instead}. {description}"
+    return {
+        "api": spec.api.value,
+        "provider_type": spec.provider_type,
+        "distribution": entry.plugin.distribution,
+        "usable": usable,
+        "description": description.strip(),
+    }
+
+
+__all__ = ["providers"]
