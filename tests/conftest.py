@@ -1,6 +1,5 @@
 """What tests of more than one area stand on."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -23,5 +22,5 @@ def broken_plugins_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def broken_plugins_env(broken_plugins_path: Path) -> dict[str, str]:
-    """The environment of a process that finds the distributions of `tests/plugins`."""
-    return {**os.environ, "PYTHONPATH": str(broken_plugins_path)}
+    """Variables with which a process finds the distributions of `tests/plugins`."""
+    return {"PYTHONPATH": str(broken_plugins_path)}
