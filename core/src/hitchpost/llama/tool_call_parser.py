@@ -129,6 +129,7 @@ class ToolCallParser:
             self._output.send_to(Destination.text)
             yield from self._input.run(_NO_TAG)
             self._output.send_to(Destination.held)
+        self._output.give(Destination.text)  # tokens without text may be left
 
     def _calls_or_text(self) -> Reading[None]:
         """Read calls until something is none, and decide what that is."""
