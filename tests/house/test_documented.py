@@ -1,0 +1,70 @@
+"""What users and plugin authors rely on is in the documentation, as it really is."""
+
+import inspect
+import re
+
+import pytest
+
+from hitchpost import errors
+from hitchpost.errors import ConfigError, HitchpostError, PluginError
+from hitchpost.host.native.routes import native_routes
+from hitchpost.host.openai.routes import openai_routes
+from hitchpost.host.openapi import openapi_document
+from hitchpost.host.operations import operation_routes
+from hitchpost.plugin import hookspecs
+from tests.house.sources import ROOT
+
+HOOKS = (*hookspecs.PACKAGE_HOOKS, *hookspecs.PROVIDER_HOOKS)
+ERRORS = [getattr(errors, name) for name in errors.__all__ if name != "HitchpostError"]
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_hook_is_documented_under_its_signature(hook: str) -> None:
+    arguments = ", ".join(inspect.signature(getattr(hookspecs, hook)).parameters)
+
+    headings = re.findall(r"^#+ `(.+)`$", (ROOT / "docs/plugins.md").read_text(), re.MULTILINE)
+
+    assert f"{hook}({arguments})" in headings, "give the hook a heading of this form in docs/plugins.md"
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_hook_has_a_test_of_its_own(hook: str) -> None:
+    tests = "".join(path.read_text() for path in (ROOT / "tests/plugin").glob("test_*.py"))
+
+    assert f"def test_hook_{hook}" in tests, f"write test_hook_{hook}... in tests/plugin"
+
+
+def test_every_hookspec_is_in_the_lists_that_the_host_goes_by() -> None:
+    specs = {name for name, value in vars(hookspecs).items() if hasattr(value, "hitchpost_spec")}
+
+    assert specs == set(HOOKS)
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.__name__)
+def test_error_has_its_row(error: type[HitchpostError]) -> None:
+    statuses = "- | -" if error in (ConfigError, PluginError) else f"{error.native_status} | {error.openai_status}"
+
+    rows = (ROOT / "docs/errors.md").read_text().splitlines()
+
+    start = f"| `{error.__name__}` | `{error.code}` | {statuses} |"
+    assert [row for row in rows if row.startswith(start)], f"write a row into docs/errors.md: {start} ..."
+
+
+def routes_of_the_host() -> set[str]:
+    """`VERB /path` of everything that is served; parameters of a path as `{}`."""
+    routes = [*operation_routes(), *openai_routes(), *native_routes()]
+    return {f"{route.method} {re.sub('{[^}]*}', '{}', route.path)}" for route in routes}
+
+
+def test_openapi_document_describes_every_route() -> None:
+    paths = openapi_document()["paths"]
+
+    described = {f"{verb.upper()} {re.sub('{[^}]*}', '{}', path)}" for path in paths for verb in paths[path]}
+
+    assert described == routes_of_the_host()
+
+
+def test_api_page_lists_every_route() -> None:
+    rows = re.findall(r"^\| `((?:GET|POST|DELETE) /.*?)`", (ROOT / "docs/api.md").read_text(), re.MULTILINE)
+
+    assert {re.sub("{[^}]*}", "{}", row) for row in rows} == routes_of_the_host(), "docs/api.md: one row for each route"
