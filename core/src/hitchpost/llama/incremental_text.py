@@ -4,16 +4,26 @@ The generator asks for characters with `yield from`; where none is left, it is s
 held until `take`, which also returns the log probabilities of the tokens that begin in the text taken. Everything is linear in the text.
 """
 
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Callable, Generator, Mapping
+from operator import itemgetter
 from re import Pattern
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from hitchpost.api import TokenLogprob
 
 T = TypeVar("T")
 Reading = Generator[None, None, T]
 """What a function that reads is: it yields when it needs more text, and returns its result."""
+
+
+class Words(Generic[T]):
+    """Words to look for, and what each stands for. A word that another one begins with hides that one."""
+
+    def __init__(self, meanings: Mapping[str, T]) -> None:
+        self.meanings = meanings
+        self.ordered = sorted(meanings)
 
 
 class IncrementalText:
@@ -89,21 +99,20 @@ class IncrementalText:
             if end < stop:
                 return
 
-    def match(self, words: Mapping[str, T]) -> Reading[T | None]:
-        """Read one of the words and return what it stands for, or read what is the beginning of some and return None.
-
-        No word may begin with another one.
-        """
-        candidates = list(words)
-        index = 0
-        while candidates:
+    def match(self, words: Words[T]) -> Reading[T | None]:
+        """Read one of the words and return what it stands for, or read what is the beginning of some and return None."""
+        ordered, index = words.ordered, 0
+        low, high = 0, len(ordered)  # of those that begin with what has been read
+        while low < high:
             char = yield from self.peek()
-            candidates = [word for word in candidates if char and word.startswith(char, index)]
-            if candidates:
+            next_of = itemgetter(slice(index, index + 1))
+            low = bisect_left(ordered, char, low, high, key=next_of)
+            high = bisect_right(ordered, char, low, high, key=next_of)
+            if low < high:
                 self.advance()
                 index += 1
-                if len(candidates[0]) == index:
-                    return words[candidates[0]]
+                if len(ordered[low]) == index:
+                    return words.meanings[ordered[low]]
         return None
 
     def take(self, until: int | None = None) -> tuple[str, list[TokenLogprob]]:
@@ -126,4 +135,4 @@ class IncrementalText:
         return "".join(parts), logprobs
 
 
-__all__ = ["IncrementalText", "Reading"]
+__all__ = ["IncrementalText", "Reading", "Words"]

@@ -33,7 +33,7 @@ from hitchpost.api import (
 )
 from hitchpost.llama.bracket_scanner import scan_json_value, scan_mark, scan_python_arguments, scan_quoted
 from hitchpost.llama.call_events import CallEvents, Destination, ParsedEvent
-from hitchpost.llama.incremental_text import IncrementalText, Reading
+from hitchpost.llama.incremental_text import IncrementalText, Reading, Words
 from hitchpost.llama.python_arguments import find_arguments_json
 from hitchpost.llama.special_tokens import END_HEADER, END_OF_MESSAGE, END_OF_TURN, PYTHON_TAG, START_HEADER
 
@@ -50,9 +50,9 @@ _NO_TAG = re.compile(r"[^<]*")
 _SPACE = re.compile(r"\s*")
 _BETWEEN_CALLS = re.compile(r"[\s;,]*")
 _NAME = re.compile(r"""[^\s=(),:\[\]{}"'\\]*""")
-_CALL_KEYS = {f'"{key}"': key for key in ("type", "name", "parameters", "arguments")}
-_ARGUMENT_KEYS = {'parameters"': True, 'arguments"': True}
-_FUNCTION = {'"function"': True}
+_CALL_KEYS = Words({f'"{key}"': key for key in ("type", "name", "parameters", "arguments")})
+_ARGUMENT_KEYS = Words({'parameters"': True, 'arguments"': True})
+_FUNCTION = Words({'"function"': True})
 
 
 class _HeldTooLongError(Exception):
@@ -74,11 +74,12 @@ class ToolCallParser:
         names = [str(name) for name in dict.fromkeys(tools) if name]
         queries = [name for name in names if name in QUERY_TOOLS]
         tagged = [name for name in names if not {"<", ">"} & set(name)]
-        self._json_names = {json.dumps(n, ensure_ascii=is_ascii): n for n in names for is_ascii in (True, False)}
-        self._python_names = {f"{name}(": name for name in names}
-        self._query_names = {f"{name}.call(": name for name in queries}
-        self._tags = {_PYTHON_TAG: _PYTHON_TAG} | {f"<function={name}>": name for name in tagged}
-        self._closing_tags = self._tags | {_CLOSE: _CLOSE}
+        tags = {_PYTHON_TAG: _PYTHON_TAG} | {f"<function={name}>": name for name in tagged}
+        self._json_names = Words({spelling: name for name in names for spelling in _json_spellings(name)})
+        self._python_names = Words({f"{name}(": name for name in names})
+        self._query_names = Words({f"{name}.call(": name for name in queries})
+        self._tags = Words(tags)
+        self._closing_tags = Words(tags | {_CLOSE: _CLOSE})
         self._has_tools = bool(names)
         self._has_code_interpreter = BuiltinTool.code_interpreter in names
         self._choice = choice
@@ -98,6 +99,9 @@ class ToolCallParser:
         Args:
             logprobs: of the tokens of `text`. They come out with the `TextDelta` that their token begins in; those of a call are dropped.
         """
+        if self._output.destination is Destination.text and "<" not in text:
+            # Prose, the common case: nothing is held back, and nothing here can begin a call.
+            return [TextDelta(text, self._choice, logprobs or None)] if text or logprobs else []
         self._input.add(text, logprobs)
         self._reading.send(None)
         self._output.give(self._output.destination)
@@ -378,6 +382,10 @@ def parse_tool_calls(
         for start, fragments in calls
     ]
     return "".join(parts), tool_calls, reason
+
+
+def _json_spellings(name: str) -> set[str]:
+    return {json.dumps(name)} if name.isascii() else {json.dumps(name), json.dumps(name, ensure_ascii=False)}
 
 
 __all__ = ["MAX_HELD_CHARS", "QUERY_TOOLS", "ParsedEvent", "ToolCallParser", "parse_tool_calls"]
