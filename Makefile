@@ -21,7 +21,8 @@ lint: .tox/installed  ## check style, types and the direction of imports
 format: .tox/installed  ## format the sources and mend what ruff can mend
 	@$(TOX) run -e format
 
-docs: .tox/installed  ## run every example of the documentation
+docs: .tox/installed  ## write the generated pages anew, and run every example of the documentation
+	@$(TOX) exec -e full -- python docs/cli_reference.py
 	@$(TOX) run -e full -- tests/docs
 
 bench: .venv/installed  ## measure start-up and gateway overhead beside bare aiohttp

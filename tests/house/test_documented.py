@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import runpy
 
 import pytest
 
@@ -68,3 +69,9 @@ def test_api_page_lists_every_route() -> None:
     rows = re.findall(r"^\| `((?:GET|POST|DELETE) /.*?)`", (ROOT / "docs/api.md").read_text(), re.MULTILINE)
 
     assert {re.sub("{[^}]*}", "{}", row) for row in rows} == routes_of_the_host(), "docs/api.md: one row for each route"
+
+
+def test_command_line_page_is_what_the_help_says() -> None:
+    written = runpy.run_path(str(ROOT / "docs/cli_reference.py"))
+
+    assert written["PAGE"].read_text(encoding="utf-8") == written["page"](), "run: python docs/cli_reference.py"
