@@ -1,8 +1,10 @@
-"""Requests as a surface makes them, written short."""
+"""Requests as a surface makes them, and what is read off the answers, written short."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 from hitchpost.api import ChatCompletionRequest, CompletionRequest, InferenceEvent, TextDelta, ToolCallDelta
+from hitchpost.scripted.provider import ScriptedInference
 
 WEATHER = {
     "tool_name": "get_weather",
@@ -13,6 +15,10 @@ WEATHER = {
     },
 }
 TIME = {"tool_name": "get_time", "parameters": {"zone": {"param_type": "str"}}}
+CALL_RULE = {
+    "when": r"weather in (?P<city>\w+)",
+    "tool_calls": [{"name": "get_weather", "arguments": {"city": "$city", "days": 1}}],
+}
 
 
 def chat(*messages: str | dict[str, Any], **fields: Any) -> ChatCompletionRequest:
@@ -35,3 +41,12 @@ def texts(events: list[InferenceEvent], choice: int = 0) -> list[str]:
 
 def arguments(events: list[InferenceEvent]) -> str:
     return "".join(event.arguments for event in events if isinstance(event, ToolCallDelta))
+
+
+async def collected(stream: AsyncIterator[InferenceEvent]) -> list[InferenceEvent]:
+    return [event async for event in stream]
+
+
+def figures(provider: ScriptedInference) -> dict[str, float]:
+    """The provider's metrics by name."""
+    return {metric.name: metric.value for metric in provider.metrics()}

@@ -1,9 +1,6 @@
 """What `inline::scripted` answers, through the methods that the host calls."""
 
-import asyncio
-import json
 import math
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -11,44 +8,18 @@ import pytest
 from hitchpost.api import (
     Finish,
     FinishReason,
-    InferenceEvent,
     Model,
     ReasoningDelta,
     RequestContext,
     TextDelta,
-    ToolCallStart,
     Usage,
 )
 from hitchpost.errors import (
-    BadBackendAnswerError,
     BadRequestError,
-    HitchpostError,
-    OverloadedError,
-    UnsupportedError,
 )
 from hitchpost.plugin.discovery import PluginSelection, PluginState, discover_plugins
-from hitchpost.scripted.provider import ScriptedInference
 from tests.scripted.conftest import MakeProvider
-from tests.scripted.requests import TIME, WEATHER, arguments, chat, completion, texts, tool_result
-
-CALL_RULE = {"when": r"weather in (?P<city>\w+)", "tool_calls": [{"name": "get_weather", "arguments": {"city": "$city", "days": 1}}]}  # fmt: skip
-
-
-async def collected(stream: AsyncIterator[InferenceEvent]) -> list[InferenceEvent]:
-    return [event async for event in stream]
-
-
-def figures(provider: ScriptedInference) -> dict[str, float]:
-    return {metric.name: metric.value for metric in provider.metrics()}
-
-
-async def stream_runs(provider: ScriptedInference) -> None:
-    for _ in range(1000):
-        if figures(provider)["streams_running"]:
-            return
-        await asyncio.sleep(0)
-    pytest.fail("no stream began")
-
+from tests.scripted.requests import CALL_RULE, WEATHER, chat, collected, completion, figures, texts, tool_result
 
 # --- rules ---
 
@@ -235,142 +206,6 @@ async def test_repeat_makes_long_answers(scripted_provider: MakeProvider, contex
     assert answer.choices[0].text == "tick " * 1000
 
 
-# --- tools ---
-
-
-async def test_rule_calls_a_tool_that_is_offered(scripted_provider: MakeProvider, context: RequestContext) -> None:
-    provider = scripted_provider(script=[CALL_RULE])
-
-    events = await collected(provider.stream_chat_completion(chat("weather in Oslo?", tools=[WEATHER]), context))
-
-    assert [event for event in events if isinstance(event, ToolCallStart)] == [
-        ToolCallStart(0, "call_1_0_0", "get_weather")
-    ]
-    assert json.loads(arguments(events)) == {"city": "Oslo", "days": 1}
-    assert events[-1] == Finish(FinishReason.tool_calls)
-
-
-@pytest.mark.parametrize("fields", [{}, {"tools": [TIME]}, {"tools": [WEATHER], "tool_choice": "none"}])
-async def test_rule_is_passed_over_where_its_tool_may_not_be_called(
-    fields: dict[str, Any], scripted_provider: MakeProvider, context: RequestContext
-) -> None:
-    provider = scripted_provider(script=[CALL_RULE, {"text": "I can't."}])
-
-    answer = await provider.chat_completion(chat("weather in Oslo", **fields), context)
-
-    assert (answer.choices[0].text, answer.choices[0].tool_calls) == ("I can't.", [])
-
-
-@pytest.mark.parametrize(
-    ("choice", "called", "called_with"),
-    [
-        ("required", "get_time", {"zone": "text"}),
-        ({"tool_name": "get_weather"}, "get_weather", {"city": "text", "days": 1}),
-    ],
-)
-async def test_demanded_call_is_made_with_arguments_that_satisfy_its_schema(
-    choice: Any, called: str, called_with: dict[str, Any], scripted_provider: MakeProvider, context: RequestContext
-) -> None:
-    provider = scripted_provider(script=[{"text": "I'd rather talk."}])
-
-    answer = await provider.chat_completion(chat("go", tools=[TIME, WEATHER], tool_choice=choice), context)
-
-    [call] = answer.choices[0].tool_calls
-    assert (call.tool_name, call.find_arguments()) == (called, called_with)
-    assert answer.choices[0].text == ""
-
-
-async def test_named_tool_that_is_not_offered_is_refused(
-    scripted_provider: MakeProvider, context: RequestContext
-) -> None:
-    with pytest.raises(BadRequestError, match=r"'get_weather'.*get_time") as refused:
-        await scripted_provider().chat_completion(
-            chat("go", tools=[TIME], tool_choice={"tool_name": "get_weather"}), context
-        )
-
-    assert refused.value.param == "tool_choice"
-
-
-async def test_only_the_first_call_is_made_where_parallel_calls_are_forbidden(
-    scripted_provider: MakeProvider, context: RequestContext
-) -> None:
-    provider = scripted_provider(script=[{"tool_calls": [{"name": "get_weather"}, {"name": "get_time"}]}])
-    tools = [WEATHER, TIME]
-
-    both = await provider.chat_completion(chat("go", tools=tools), context)
-    one = await provider.chat_completion(chat("go", tools=tools, parallel_tool_calls=False), context)
-
-    assert [call.tool_name for call in both.choices[0].tool_calls] == ["get_weather", "get_time"]
-    assert [call.tool_name for call in one.choices[0].tool_calls] == ["get_weather"]
-
-
-async def test_script_can_call_with_arguments_that_are_no_json(
-    scripted_provider: MakeProvider, context: RequestContext
-) -> None:
-    provider = scripted_provider(script=[{"tool_calls": [{"name": "get_weather", "arguments": "{city: "}]}])
-
-    answer = await provider.chat_completion(chat("go", tools=[WEATHER]), context)
-
-    [call] = answer.choices[0].tool_calls
-    assert (call.arguments_json, call.find_arguments()) == ("{city: ", None)
-
-
-async def test_limit_cuts_a_call_in_its_arguments(scripted_provider: MakeProvider, context: RequestContext) -> None:
-    request = chat("weather in Oslo", tools=[WEATHER], sampling_params={"max_tokens": 2})
-
-    answer = await scripted_provider(script=[CALL_RULE]).chat_completion(request, context)
-
-    assert answer.choices[0].finish_reason is FinishReason.length
-    assert answer.choices[0].tool_calls[0].arguments_json == '{"city":'
-
-
-# --- JSON ---
-
-
-async def test_answer_satisfies_the_schema_that_is_demanded(
-    scripted_provider: MakeProvider, context: RequestContext
-) -> None:
-    form = {"type": "json_schema", "json_schema": WEATHER["json_schema"]}
-
-    answer = await scripted_provider().chat_completion(chat("go", response_format=form), context)
-
-    assert json.loads(answer.choices[0].text) == {"city": "text", "days": 1}
-
-
-async def test_json_of_the_script_is_used_where_it_satisfies_the_schema(
-    scripted_provider: MakeProvider, context: RequestContext
-) -> None:
-    form = {"type": "json_schema", "json_schema": WEATHER["json_schema"]}
-    provider = scripted_provider(
-        script=[{"when": "Oslo", "text": '{"city": "Oslo", "days": 3}'}, {"text": '{"city": 1}'}]
-    )
-
-    fitting = await provider.chat_completion(chat("Oslo", response_format=form), context)
-    unfitting = await provider.chat_completion(chat("Rome", response_format=form), context)
-
-    assert json.loads(fitting.choices[0].text) == {"city": "Oslo", "days": 3}
-    assert json.loads(unfitting.choices[0].text) == {"city": "text", "days": 1}
-
-
-async def test_any_json_object_is_demanded_and_made(scripted_provider: MakeProvider, context: RequestContext) -> None:
-    answer = await scripted_provider().chat_completion(
-        chat("hello", response_format={"type": "json_object"}, sampling_params={"n": 2}), context
-    )
-
-    assert [json.loads(choice.text) for choice in answer.choices] == [{"answer": "hello"}] * 2
-
-
-async def test_schema_that_is_not_understood_is_unsupported(
-    scripted_provider: MakeProvider, context: RequestContext
-) -> None:
-    form = {"type": "json_schema", "json_schema": {"type": "string", "not": {"const": "a"}}}
-
-    with pytest.raises(UnsupportedError, match="keyword 'not'") as refused:
-        await scripted_provider().chat_completion(chat("go", response_format=form), context)
-
-    assert refused.value.param == "response_format"
-
-
 # --- completion ---
 
 
@@ -390,96 +225,6 @@ async def test_completion_says_a_refusal_as_text(scripted_provider: MakeProvider
     events = [event async for event in provider.stream_completion(completion("go"), context)]
 
     assert events == [TextDelta("No."), Usage(1, 1), Finish(FinishReason.stop)]
-
-
-# --- faults and cancellation ---
-
-
-@pytest.mark.parametrize(("after", "sent"), [(0, 0), (2, 2), (99, 4)])
-async def test_error_of_the_script_comes_after_so_many_events(
-    after: int, sent: int, scripted_provider: MakeProvider, context: RequestContext
-) -> None:
-    fault = {"kind": "error", "code": "overloaded", "message": "full", "after_events": after, "retry_after_s": 3}
-    provider = scripted_provider(script=[{"text": "one two three", "fault": fault}])
-    stream = provider.stream_chat_completion(chat("go"), context)
-
-    events = [await anext(stream) for _ in range(sent)]
-    with pytest.raises(OverloadedError, match="full") as raised:
-        await anext(stream)
-
-    assert not any(isinstance(event, Finish) for event in events)
-    assert raised.value.retry_after_s == 3
-
-
-async def test_defect_is_none_of_our_errors(scripted_provider: MakeProvider, context: RequestContext) -> None:
-    provider = scripted_provider(script=[{"fault": {"kind": "defect"}}])
-
-    with pytest.raises(RuntimeError) as raised:
-        await provider.chat_completion(chat("go"), context)
-
-    assert not isinstance(raised.value, HitchpostError)
-
-
-async def test_cut_stream_has_no_finish_and_no_whole_answer(
-    scripted_provider: MakeProvider, context: RequestContext
-) -> None:
-    provider = scripted_provider(script=[{"text": "one two", "fault": {"kind": "cut", "after_events": 1}}])
-
-    events = await collected(provider.stream_chat_completion(chat("go"), context))
-
-    assert events == [TextDelta("one")]
-    with pytest.raises(BadBackendAnswerError):
-        await provider.chat_completion(chat("go"), context)
-
-
-@pytest.mark.parametrize("rule", [
-    {"text": "one two", "fault": {"kind": "stall", "after_events": 1}},
-    {"text": "one two", "fault": {"kind": "stall"}},
-    {"text": "one two", "pace": {"first_token_s": 600}},
-    {"text": "one two", "pace": {"token_s": 600}},
-])  # fmt: skip
-async def test_cancelling_a_request_ends_it_and_is_counted(
-    rule: dict[str, Any], scripted_provider: MakeProvider, context: RequestContext
-) -> None:
-    provider = scripted_provider(script=[rule])
-    task = asyncio.create_task(provider.chat_completion(chat("go"), context))
-    await stream_runs(provider)
-
-    task.cancel()
-
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert figures(provider) | {"events_total": 0} == {
-        "requests_total": 1, "streams_running": 0, "cancelled_total": 1, "events_total": 0, "registered_models": 0,
-    }  # fmt: skip
-
-
-@pytest.mark.parametrize(("taken", "cancelled"), [(1, 1), (4, 0)])
-async def test_closing_a_stream_counts_as_cancelled_only_before_its_end(
-    taken: int, cancelled: int, scripted_provider: MakeProvider, context: RequestContext
-) -> None:
-    provider = scripted_provider(script=[{"text": "one two"}])
-    stream = provider.stream_chat_completion(chat("go"), context)
-
-    for _ in range(taken):
-        await anext(stream)
-    await stream.aclose()
-
-    assert figures(provider)["cancelled_total"] == cancelled
-    assert figures(provider)["streams_running"] == 0
-
-
-async def test_unpaced_answer_lets_others_run(scripted_provider: MakeProvider, context: RequestContext) -> None:
-    provider = scripted_provider(script=[{"text": "tick ", "repeat": 1000}])
-    first, second = [asyncio.create_task(provider.chat_completion(chat("go"), context)) for _ in range(2)]
-    most_running = 0.0
-
-    while not first.done():
-        most_running = max(most_running, figures(provider)["streams_running"])
-        await asyncio.sleep(0)
-
-    await second
-    assert most_running == 2
 
 
 # --- models and the plugin ---

@@ -1,0 +1,183 @@
+"""`hitchpost run`: what it serves, what it says, and how it refuses."""
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+import pytest
+
+from tests.cli.conftest import Run
+from tests.processes import HostProcess, wait_until
+
+CONFIG = """
+version: '2'
+colour: red
+providers:
+  inference:
+  - {provider_id: small, provider_type: "inline::scripted", config: {models: ["${env.MODEL}"]}}
+  - {provider_id: away, provider_type: "remote::nothing", config: {}}
+"""
+
+
+@pytest.fixture
+def config_file(tmp_path: Path) -> Path:
+    path = tmp_path / "run.yaml"
+    path.write_text(CONFIG)
+    return path
+
+
+def test_host_says_where_it_listens_what_it_serves_and_how_to_try_it(tmp_path: Path) -> None:
+    with HostProcess(tmp_path, CONFIG, {"MODEL": "it's"}) as host:
+        wait_until(lambda: " or: hitchpost chat" in host.log, "the last line of what is served")
+        said = host.log
+        command = re.search(r"Try: (curl .*)", said)
+        assert command is not None
+        tried = subprocess.run(["bash", "-c", f"{command[1]} -sS"], capture_output=True, text=True)
+
+    assert f"listens on {host.url}\n" in said
+    assert "Warning: colour: unknown key, ignored" in said
+    assert re.search(r"^inference  small +inline::scripted +ready$", said, re.MULTILINE)
+    assert re.search(r"^inference  away +remote::nothing +failed +no installed plugin offers", said, re.MULTILINE)
+    assert "Models: small/it's\n" in said
+    assert '"content":"Hello!"' in tried.stdout.replace(" ", "")
+
+
+class Running:
+    """`hitchpost run CONFIG` on any free port; a context manager."""
+
+    def __init__(self, config_file: Path, *arguments: str) -> None:
+        self._command = [sys.executable, "-m", "hitchpost", "run", str(config_file), "--port", "0", *arguments]
+
+    def __enter__(self) -> subprocess.Popen[str]:
+        self._process = subprocess.Popen(
+            [*self._command, "--env", "MODEL=m"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        return self._process.__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.__exit__(kind, error, trace)
+
+
+def read_until(text: str, stream: IO[str] | None) -> str:
+    """What the stream holds up to the line with the text."""
+    assert stream is not None
+    said = ""
+    for line in stream:
+        said += line
+        if text in line:
+            return said
+    raise AssertionError(f"no {text!r} in {said!r}")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_host_ends_with_status_0_after_a_signal(number: signal.Signals, config_file: Path) -> None:
+    with Running(config_file) as process:
+        first_line = read_until("listens", process.stdout)
+
+        process.send_signal(number)
+        said, log = process.communicate(timeout=20)
+
+    assert process.returncode == 0
+    assert re.fullmatch(r"Hitchpost \S+ listens on http://127\.0\.0\.1:[1-9]\d*\n", first_line)
+    assert not {"Aborted", "Traceback"} & set((said + log).split())
+
+
+def test_host_serves_on_when_nobody_reads_what_it_prints(config_file: Path) -> None:
+    with Running(config_file) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        read_until("small is ready", process.stderr)
+
+        process.send_signal(signal.SIGTERM)
+        log = process.stderr.read() if process.stderr else ""
+
+    assert process.returncode == 0
+    assert "Traceback" not in log
+
+
+def test_address_that_other_machines_reach_is_warned_of(config_file: Path) -> None:
+    with Running(config_file, "--host", "0.0.0.0") as process:
+        said = read_until("Try: curl", process.stdout)
+
+        process.send_signal(signal.SIGTERM)
+        _, log = process.communicate(timeout=20)
+
+    assert "Warning: 0.0.0.0 can be reached from other machines" in log
+    assert "Try: curl http://127.0.0.1:" in said
+
+
+# --- refusals ---
+
+
+def test_every_problem_of_a_run_config_is_shown_at_once(hitchpost: Run, tmp_path: Path) -> None:
+    config = tmp_path / "run.yaml"
+    config.write_text("""
+providers:
+  inference:
+  - {provider_id: a, provider_type: "inline::scripted", config: {model: [x]}}
+  - {provider_id: a, provider_type: "inline::scripted"}
+  telepathy: []
+models:
+- {model_id: m, provider_id: nobody}
+""")
+
+    result = hitchpost("run", str(config))
+
+    assert result.exit_code == 2
+    assert [line.split(":")[0] for line in result.output.splitlines() if line.startswith("  - ")] == [
+        "  - providers.inference[0].config.model", "  - providers.inference[1].provider_id", "  - providers.telepathy", "  - models[0].provider_id",
+    ]  # fmt: skip
+
+
+def test_variable_that_is_missing_is_named_with_its_path(hitchpost: Run, config_file: Path) -> None:
+    result = hitchpost("run", str(config_file))
+
+    assert result.exit_code == 2
+    assert "providers.inference[0].config.models[0]: environment variable MODEL is not set" in result.output
+
+
+def test_without_config_and_preset_it_says_what_to_install(hitchpost: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HITCHPOST_PLUGINS", "scripted")
+
+    result = hitchpost("run")
+
+    assert result.exit_code == 2
+    assert "no installed plugin has a preset. Install one, such as hitchpost-tiny-llama" in result.output
+
+
+def test_port_that_is_in_use_is_a_clear_error(hitchpost: Run, config_file: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+
+        result = hitchpost("run", str(config_file), "--port", port, "--env", "MODEL=m")
+
+    assert result.exit_code == 2
+    assert (
+        f"Error: can't listen on 127.0.0.1:{port}: the port is in use; choose another one with --port" in result.output
+    )
+
+
+@pytest.mark.parametrize("pair", ["MODEL", "=x", "MY-MODEL=x", "1=x"])
+def test_env_of_a_wrong_form_is_refused_without_its_value(pair: str, hitchpost: Run, config_file: Path) -> None:
+    result = hitchpost("run", str(config_file), "--env", pair)
+
+    assert result.exit_code == 2
+    assert f"{pair.partition('=')[0]!r} is not of the form KEY=VALUE" in result.output
+
+
+def test_env_without_a_run_config_is_refused(hitchpost: Run) -> None:
+    result = hitchpost("run", "--env", "MODEL=m")
+
+    assert result.exit_code == 2
+    assert "--env fills placeholders of a run config, and none is given" in result.output
