@@ -1,0 +1,40 @@
+"""The keys and values of the sequences in work, one slot per sequence."""
+
+import torch
+from torch import Tensor
+
+from hitchpost_meta_reference.engine.decoder_config import DecoderConfig
+
+
+class SlotCache:
+    """Keys and values, shape (layers, slots, kv_heads, max_seq_len, head_dim).
+
+    A slot holds one sequence from position 0 on; what lies behind its current end is left over from earlier ones and is masked.
+
+    Args:
+        config: of the decoder.
+        slots: how many sequences have a place.
+        max_seq_len: positions per slot.
+        dtype: of keys and values.
+        device: where they live.
+    """
+
+    def __init__(
+        self, config: DecoderConfig, slots: int, max_seq_len: int, dtype: torch.dtype, device: torch.device
+    ) -> None:
+        shape = (config.n_layers, slots, config.n_kv_heads, max_seq_len, config.head_dim)
+        self.keys = torch.zeros(shape, dtype=dtype, device=device)
+        self.values = torch.zeros(shape, dtype=dtype, device=device)
+        self.max_seq_len = max_seq_len
+
+    def write(self, layer: int, slots: Tensor, positions: Tensor, keys: Tensor, values: Tensor) -> None:
+        """Keep what a step computed: `keys` and `values` are (tokens, kv_heads, head_dim), for `slots` and `positions` (tokens,)."""
+        self.keys[layer, slots, :, positions] = keys
+        self.values[layer, slots, :, positions] = values
+
+    def read(self, layer: int, slots: slice | Tensor, length: int) -> tuple[Tensor, Tensor]:
+        """Keys and values of the first `length` positions, each (len(slots), kv_heads, length, head_dim)."""
+        return self.keys[layer, slots, :, :length], self.values[layer, slots, :, :length]
+
+
+__all__ = ["SlotCache"]

@@ -1,0 +1,229 @@
+"""The Llama decoder: embedding, blocks of attention and feed-forward, output.
+
+Source: Touvron et al., "LLaMA" (2023) and "Llama 2" (2023); Grattafiori et al., "The Llama 3 Herd of Models" (2024). Weights may be bfloat16;
+the residual stream, the norms and the logits are float32, since rounding them flips near ties.
+
+A step computes the tokens of many sequences at once, all in one row of N tokens; only attention knows where one sequence ends:
+
+    tokens   [ d0 d1 d2 | p p p p p | p p p ]      decoding sequences give one token each, then come chunks of prompts
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hitchpost_meta_reference.engine.cache import SlotCache
+from hitchpost_meta_reference.engine.decoder_config import DecoderConfig, RopeScaling
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """`length` consecutive tokens of the sequence in `slot`, from position `start` on."""
+
+    slot: int
+    start: int
+    length: int
+
+
+class Decoder(nn.Module):
+    """A Llama model without its tokenizer.
+
+    Args:
+        config: its shape.
+        dtype: of the weights.
+        device: where the weights live; `meta` for weights that are assigned later.
+    """
+
+    def __init__(self, config: DecoderConfig, dtype: torch.dtype, device: torch.device) -> None:
+        super().__init__()
+        self.config = config
+        self.embedding = nn.Parameter(torch.empty(config.vocab_size, config.dim, dtype=dtype, device=device), False)
+        self.blocks = nn.ModuleList(Block(config, dtype, device) for _ in range(config.n_layers))
+        self.norm = nn.Parameter(torch.empty(config.dim, dtype=torch.float32, device=device), False)
+        self.output = nn.Parameter(torch.empty(config.vocab_size, config.dim, dtype=dtype, device=device), False)
+        self._rotations: tuple[Tensor, Tensor] | None = None
+
+    def prepare(self, max_seq_len: int) -> None:
+        """Make the rotary tables for positions below `max_seq_len`, on the device of the weights."""
+        frequencies = rotary_frequencies(self.config)
+        angles = torch.outer(torch.arange(max_seq_len, dtype=torch.float32), frequencies)
+        device = self.norm.device
+        self._rotations = (angles.cos().to(device), angles.sin().to(device))
+
+    @torch.inference_mode()
+    def forward(self, tokens: Tensor, spans: Sequence[Span], cache: SlotCache, wanted: Tensor) -> Tensor:
+        """Compute one step and write its keys and values into the cache.
+
+        Args:
+            tokens: ids, shape (N,): those of the spans, one span after the other, spans of length 1 first.
+            spans: whose tokens they are.
+            cache: what was computed before, up to each span's start.
+            wanted: indices into the N tokens whose logits are wanted, shape (M,).
+        Returns: logits, float32, shape (M, vocab_size).
+        """
+        layout = Layout(spans, tokens.device)
+        if self._rotations is None:
+            raise RuntimeError("prepare() makes the rotary tables and comes first")
+        cosines, sines = (table[layout.positions].unsqueeze(1) for table in self._rotations)
+        hidden = F.embedding(tokens, self.embedding).float()
+        for index, block in enumerate(self.blocks):
+            hidden = block(hidden, cosines, sines, layout, cache, index)
+        hidden = rms_norm(hidden[wanted], self.norm, self.config.norm_eps)
+        return self._logits(hidden)
+
+    def _logits(self, hidden: Tensor) -> Tensor:
+        if self.output.dtype is torch.float32:
+            return F.linear(hidden, self.output)
+        if self.output.is_cuda:
+            return torch.mm(hidden.to(self.output.dtype), self.output.t(), out_dtype=torch.float32)
+        return F.linear(hidden, self._output_float32())
+
+    def _output_float32(self) -> Tensor:
+        # The CPU has no product of bfloat16 matrices with a float32 result; the copy costs memory once.
+        if not hasattr(self, "_float32_output"):
+            self._float32_output = self.output.float()
+        return self._float32_output
+
+
+class Block(nn.Module):
+    """Attention and feed-forward, each behind a norm and added to the residual stream."""
+
+    def __init__(self, config: DecoderConfig, dtype: torch.dtype, device: torch.device) -> None:
+        super().__init__()
+        self.eps = config.norm_eps
+        self.n_heads, self.n_kv_heads, self.head_dim = config.n_heads, config.n_kv_heads, config.head_dim
+
+        def matrix(rows: int, columns: int) -> nn.Parameter:
+            return nn.Parameter(torch.empty(rows, columns, dtype=dtype, device=device), False)
+
+        def vector(size: int, there: bool = True, kind: torch.dtype = dtype) -> nn.Parameter | None:
+            return nn.Parameter(torch.empty(size, dtype=kind, device=device), False) if there else None
+
+        heads = (self.n_heads + 2 * self.n_kv_heads) * self.head_dim
+        self.attention_norm = vector(config.dim, kind=torch.float32)
+        self.qkv = matrix(heads, config.dim)
+        self.qkv_bias = vector(heads, config.attention_bias)
+        self.attention_output = matrix(config.dim, self.n_heads * self.head_dim)
+        self.attention_output_bias = vector(config.dim, config.attention_bias)
+        self.feed_forward_norm = vector(config.dim, kind=torch.float32)
+        self.gate_up = matrix(2 * config.hidden_dim, config.dim)
+        self.gate_up_bias = vector(2 * config.hidden_dim, config.mlp_bias)
+        self.down = matrix(config.dim, config.hidden_dim)
+        self.down_bias = vector(config.dim, config.mlp_bias)
+
+    def forward(
+        self, hidden: Tensor, cosines: Tensor, sines: Tensor, layout: "Layout", cache: SlotCache, layer: int
+    ) -> Tensor:
+        """`hidden` is (N, dim), float32."""
+        dtype = self.qkv.dtype
+        x = rms_norm(hidden, self.attention_norm, self.eps).to(dtype)
+        kv_heads = self.n_kv_heads
+        heads = F.linear(x, self.qkv, self.qkv_bias).view(x.shape[0], -1, self.head_dim)
+        queries, keys, values = heads.split((self.n_heads, kv_heads, kv_heads), dim=1)
+        queries, keys = rotate(queries, cosines, sines), rotate(keys, cosines, sines)
+        cache.write(layer, layout.slots, layout.positions, keys, values)
+        attended = attend(queries, cache, layer, layout).reshape(x.shape[0], -1)
+        hidden = hidden + F.linear(attended, self.attention_output, self.attention_output_bias)
+        x = rms_norm(hidden, self.feed_forward_norm, self.eps).to(dtype)
+        gate, up = F.linear(x, self.gate_up, self.gate_up_bias).chunk(2, dim=-1)
+        return hidden + F.linear(F.silu(gate) * up, self.down, self.down_bias)
+
+
+class Layout:
+    """Where the tokens of a step belong: computed once, used by every block."""
+
+    def __init__(self, spans: Sequence[Span], device: torch.device) -> None:
+        self.positions = torch.cat([torch.arange(span.start, span.start + span.length) for span in spans]).to(device)
+        lengths = torch.tensor([span.length for span in spans])
+        self.slots = torch.repeat_interleave(torch.tensor([span.slot for span in spans]), lengths).to(device)
+        decoding = [span for span in spans if span.length == 1]
+        self.prompts = [span for span in spans if span.length > 1]
+        self.decoding = len(decoding)
+        if decoding:
+            ends = self.positions[: len(decoding)] + 1
+            self.longest = max(span.start for span in decoding) + 1
+            self.decoding_mask = (torch.arange(self.longest, device=device) < ends.unsqueeze(1)).view(
+                len(decoding), 1, 1, -1
+            )
+            slots = [span.slot for span in decoding]
+            neighbours = slots == list(range(slots[0], slots[0] + len(slots)))
+            # A slice is a view; any other choice of slots copies their keys and values.
+            self.decoding_slots = slice(slots[0], slots[-1] + 1) if neighbours else self.slots[: len(decoding)]
+
+
+def attend(queries: Tensor, cache: SlotCache, layer: int, layout: Layout) -> Tensor:
+    """Causal attention of each token to its own sequence. `queries` and the result are (N, heads, head_dim)."""
+    n_heads, head_dim = queries.shape[1:]
+    results = []
+    if layout.decoding:
+        keys, values = cache.read(layer, layout.decoding_slots, layout.longest)
+        # The heads that share keys stand as rows of one small matrix, so that nothing is repeated.
+        grouped = queries[: layout.decoding].view(layout.decoding, keys.shape[1], -1, head_dim)
+        mixed = F.scaled_dot_product_attention(grouped, keys, values, attn_mask=layout.decoding_mask)
+        results.append(mixed.reshape(layout.decoding, n_heads, head_dim))
+    at = layout.decoding
+    for span in layout.prompts:
+        end = span.start + span.length
+        keys, values = cache.read(layer, slice(span.slot, span.slot + 1), end)
+        mine = queries[at : at + span.length].transpose(0, 1).unsqueeze(0)
+        mask = None
+        if span.start:
+            mask = torch.ones(span.length, end, dtype=torch.bool, device=queries.device).tril(span.start)
+        mixed = F.scaled_dot_product_attention(
+            mine, keys, values, attn_mask=mask, is_causal=mask is None, enable_gqa=keys.shape[1] != n_heads
+        )
+        results.append(mixed[0].transpose(0, 1))
+        at += span.length
+    return torch.cat(results) if len(results) > 1 else results[0]
+
+
+def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
+    """Root-mean-square norm in float32. Source: Zhang and Sennrich, "Root Mean Square Layer Normalization" (2019)."""
+    return F.rms_norm(x, (x.shape[-1],), weight, eps)
+
+
+def rotate(x: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
+    """Turn pairs of channels by their position's angles; channel i is paired with i + head_dim / 2.
+
+    Args:
+        x: shape (N, heads, head_dim).
+        cosines, sines: float32, shape (N, 1, head_dim / 2).
+    Source: Su et al., "RoFormer" (2021); the pairing is that of Hugging Face's checkpoints.
+    """
+    first, second = x.float().chunk(2, dim=-1)
+    return torch.cat((first * cosines - second * sines, second * cosines + first * sines), dim=-1).to(x.dtype)
+
+
+def rotary_frequencies(config: DecoderConfig) -> Tensor:
+    """Angular frequencies of the rotary embedding, shape (head_dim / 2,), radians per position, float32."""
+    exponents = torch.arange(0, config.head_dim, 2, dtype=torch.int64).float() / config.head_dim
+    frequencies = 1.0 / (config.rope_theta**exponents)
+    scaling = config.rope_scaling
+    if scaling is None:
+        return frequencies
+    if scaling.kind == "linear":
+        return frequencies / scaling.factor
+    return rescale_rotary_frequencies(frequencies, scaling)
+
+
+def rescale_rotary_frequencies(frequencies: Tensor, scaling: RopeScaling) -> Tensor:
+    """Stretch the long wavelengths, as Llama 3.1 does to reach 128k tokens.
+
+    Args:
+        frequencies: shape (head_dim / 2,), radians per position, float32.
+        scaling: factor, and the bounds as fractions of the context that the model was trained on first.
+    Returns: the same shape; short wavelengths unchanged, long ones divided by the factor, blended linearly between the bounds.
+    Source: `rope_scaling` of type llama3 in the released Llama 3.1 checkpoints; no paper gives it.
+    """
+    wavelengths = 2 * math.pi / frequencies
+    turns = scaling.original_max_position / wavelengths
+    blend = (turns - scaling.low_freq_factor) / (scaling.high_freq_factor - scaling.low_freq_factor)
+    blend = blend.clamp(0.0, 1.0)
+    return (1 - blend) * frequencies / scaling.factor + blend * frequencies
+
+
+__all__ = ["Decoder", "Span", "rescale_rotary_frequencies", "rotary_frequencies"]
