@@ -2,6 +2,6 @@
 
 from hitchpost.routing.gate import ProviderGate, ProviderState
 from hitchpost.routing.inference import InferenceRouter
-from hitchpost.routing.resolve import Resolver, is_same_llama
+from hitchpost.routing.resolve import Resolver, llama_meaning_of
 
-__all__ = ["InferenceRouter", "ProviderGate", "ProviderState", "Resolver", "is_same_llama"]
+__all__ = ["InferenceRouter", "ProviderGate", "ProviderState", "Resolver", "llama_meaning_of"]

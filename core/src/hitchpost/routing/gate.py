@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from hitchpost.api import Api, Capability, RequestContext
+from hitchpost.api import Api, Capability, RequestContext, Resource
 from hitchpost.config import ProviderLimits
 from hitchpost.errors import (
     BackendUnavailableError,
@@ -103,8 +103,8 @@ class ProviderGate:
         )
 
     @asynccontextmanager
-    async def admit(self, context: RequestContext) -> AsyncIterator[RequestContext]:
-        """Let one request through, for as long as the block lasts, with its deadline and provider data set.
+    async def admit(self, context: RequestContext, resource: Resource) -> AsyncIterator[RequestContext]:
+        """Let one request for `resource` through, for as long as the block lasts, with its deadline and provider data set.
 
         Raises:
             BackendUnavailableError: the provider doesn't serve.
@@ -115,7 +115,7 @@ class ProviderGate:
         deadline = asyncio.get_running_loop().time() + self.limits.timeout_s
         if context.deadline is not None:
             deadline = min(deadline, context.deadline)
-        context = replace(context, deadline=deadline, provider_data=self._provider_data(context))
+        context = replace(context, deadline=deadline, resource=resource, provider_data=self._provider_data(context))
         await self._enter(deadline)
         try:
             self.check_serving()

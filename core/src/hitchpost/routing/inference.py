@@ -2,8 +2,7 @@
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from dataclasses import replace
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from hitchpost.api import (
     ChatCompletionRequest,
@@ -25,7 +24,7 @@ from hitchpost.plugin.collect import check_all_finished
 from hitchpost.routing.gate import ProviderGate
 from hitchpost.routing.resolve import Resolver
 
-RequestT = TypeVar("RequestT", bound=ChatCompletionRequest | CompletionRequest | EmbeddingsRequest)
+InferenceRequest = ChatCompletionRequest | CompletionRequest | EmbeddingsRequest
 
 
 class InferenceRouter:
@@ -42,8 +41,8 @@ class InferenceRouter:
 
     async def completion(self, request: CompletionRequest, context: RequestContext) -> CompletionResponse:
         """Continue a text and answer the whole continuation."""
-        gate, request, context = self._route(request, context)
-        async with gate.admit(context) as admitted:
+        gate, model = self._route(request)
+        async with gate.admit(context, model) as admitted:
             return await gate.answer(_provider(gate).completion(request, admitted), admitted)
 
     def stream_completion(
@@ -54,8 +53,8 @@ class InferenceRouter:
 
     async def chat_completion(self, request: ChatCompletionRequest, context: RequestContext) -> ChatCompletionResponse:
         """Answer a conversation with the whole answer."""
-        gate, request, context = self._route(request, context)
-        async with gate.admit(context) as admitted:
+        gate, model = self._route(request)
+        async with gate.admit(context, model) as admitted:
             return await gate.answer(_provider(gate).chat_completion(request, admitted), admitted)
 
     def stream_chat_completion(
@@ -66,16 +65,16 @@ class InferenceRouter:
 
     async def embeddings(self, request: EmbeddingsRequest, context: RequestContext) -> EmbeddingsResponse:
         """Turn texts into vectors."""
-        gate, request, context = self._route(request, context)
-        async with gate.admit(context) as admitted:
+        gate, model = self._route(request)
+        async with gate.admit(context, model) as admitted:
             return await gate.answer(_provider(gate).embeddings(request, admitted), admitted)
 
     async def _stream(
         self, operation: str, request: ChatCompletionRequest | CompletionRequest, context: RequestContext
     ) -> AsyncGenerator[Any, None]:
-        gate, request, context = self._route(request, context)
+        gate, model = self._route(request)
         finished: set[int] = set()
-        async with gate.admit(context) as admitted:
+        async with gate.admit(context, model) as admitted:
             stream = getattr(_provider(gate), operation)(request, admitted)
             async with aclosing(gate.events(stream, admitted)) as events:
                 async for event in events:
@@ -84,19 +83,19 @@ class InferenceRouter:
                     yield event
             check_all_finished(finished, request.sampling_params.n, provider_id=gate.provider_id)
 
-    def _route(self, request: RequestT, context: RequestContext) -> tuple[ProviderGate, RequestT, RequestContext]:
+    def _route(self, request: InferenceRequest) -> tuple[ProviderGate, Model]:
         model = self._models.get(request.model_id)
         gate = self._gates[model.provider_id]
         gate.check_serving()
         _check_capabilities(request, model, gate)
-        return gate, request, replace(context, resource=model)
+        return gate, model
 
 
 def _provider(gate: ProviderGate) -> InferenceProvider[Any]:
     return cast("InferenceProvider[Any]", gate.provider)
 
 
-def _check_capabilities(request: RequestT, model: Model, gate: ProviderGate) -> None:
+def _check_capabilities(request: InferenceRequest, model: Model, gate: ProviderGate) -> None:
     can = gate.capabilities
     narrowed = model.metadata.get("capabilities")
     if isinstance(narrowed, list):

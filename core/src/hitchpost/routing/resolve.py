@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Generic
 
+from hitchpost.api import Resource
 from hitchpost.errors import BackendUnavailableError, BadRequestError, NotFoundError
 from hitchpost.llama import find_llama_model
 from hitchpost.registry import Entry, ResourceRegistry
@@ -19,18 +20,18 @@ class Resolver(Generic[ResourceT]):
     Args:
         registry: the resources of one kind.
         provider_ids: the providers that may own them, for messages.
-        same_thing: whether an identifier is another known name of a resource.
+        meaning_of: for an identifier that is a known name, tells which resources it names; else None.
     """
 
     def __init__(
         self,
         registry: ResourceRegistry[ResourceT],
         provider_ids: Sequence[str],
-        same_thing: Callable[[str, ResourceT], bool] | None = None,
+        meaning_of: Callable[[str], Callable[[ResourceT], bool] | None],
     ) -> None:
         self._registry = registry
         self._provider_ids = provider_ids
-        self._same_thing = same_thing
+        self._meaning_of = meaning_of
 
     def get(self, identifier: str) -> ResourceT:
         """The resource that `identifier` names.
@@ -50,9 +51,9 @@ class Resolver(Generic[ResourceT]):
         return entry.resource
 
     def _by_other_name(self, identifier: str) -> Entry[ResourceT]:
-        if self._same_thing is not None:
-            same = self._same_thing
-            aliases = [entry for entry in self._registry.entries() if same(identifier, entry.resource)]
+        means = self._meaning_of(identifier)
+        if means is not None:
+            aliases = [entry for entry in self._registry.entries() if means(entry.resource)]
             if aliases:
                 return self._only_owner(identifier, aliases)
         provider_id, _, rest = identifier.partition("/")
@@ -99,14 +100,21 @@ class Resolver(Generic[ResourceT]):
         return self._registry.kind.kind.replace("_", " ")
 
 
-def is_same_llama(identifier: str, resource: ResourceT) -> bool:
-    """Whether an identifier and a resource are names of one Llama model: its descriptor, its repository id, an alias."""
+def llama_meaning_of(identifier: str) -> Callable[[Resource], bool] | None:
+    """For a name of a Llama model (descriptor, repository id, alias): whether a resource is that model under any of its names."""
     wanted = find_llama_model(identifier)
     if wanted is None:
-        return False
-    metadata = getattr(resource, "metadata", {})
-    names = (resource.identifier, resource.provider_resource_id, metadata.get("llama_model"))
-    return any(isinstance(name, str) and find_llama_model(name) == wanted for name in names)
+        return None
+
+    def is_wanted(resource: Resource) -> bool:
+        names = (
+            resource.identifier,
+            resource.provider_resource_id,
+            getattr(resource, "metadata", {}).get("llama_model"),
+        )
+        return any(isinstance(name, str) and find_llama_model(name) == wanted for name in names)
+
+    return is_wanted
 
 
-__all__ = ["Resolver", "is_same_llama"]
+__all__ = ["Resolver", "llama_meaning_of"]

@@ -10,7 +10,7 @@ from hitchpost.plugin import ProviderDeps
 from hitchpost.plugin.catalog import Catalog, build_catalog
 from hitchpost.plugin.discovery import Plugins, PluginSelection, discover_plugins
 from hitchpost.registry import Announcer, RegisteredModels, ResourceRegistry
-from hitchpost.routing import InferenceRouter, ProviderGate, ProviderState, Resolver, is_same_llama
+from hitchpost.routing import InferenceRouter, ProviderGate, ProviderState, Resolver, llama_meaning_of
 from hitchpost.stack.build import Supervisor
 from hitchpost.stack.inspect import HostInspect
 from hitchpost.stack.plan import ProviderPlan, StackPlan, plan_stack
@@ -52,7 +52,7 @@ class Stack:
         self._announcer = Announcer(models, plugins.manager)
         inference_gates = {gate.provider_id: gate for gate in self.providers if gate.api is Api.inference}
         inference_ids = tuple(inference_gates)
-        self.inference: Inference = InferenceRouter(Resolver(models, inference_ids, is_same_llama), inference_gates)
+        self.inference: Inference = InferenceRouter(Resolver(models, inference_ids, llama_meaning_of), inference_gates)
         self.models: Models = RegisteredModels(
             models, self._announcer, inference_ids, lambda provider_id: inference_gates[provider_id].check_serving()
         )
