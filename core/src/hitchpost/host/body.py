@@ -140,12 +140,20 @@ def _refuse(error: ValidationError, place: str, sent: bytes | dict[str, str]) ->
         messages = by_path.setdefault(_path_in(value, detail["loc"], detail["type"]), [])
         if detail["msg"] not in messages:
             messages.append(detail["msg"])
-    param, messages = next(iter(by_path.items()))
-    message = f"{param or place}: {'; or: '.join(messages)}"
+    param = _deepest(list(by_path))
+    message = f"{param or place}: {'; or: '.join(by_path[param])}"
     more = len(by_path) - 1
     if more:
         message += f" (and {more} more problem{'s' if more > 1 else ''})"
     raise InvalidRequestError(problems, message, param or None) from None
+
+
+def _deepest(paths: Sequence[str]) -> str:
+    """The first path, or the longest below it: of a union's members, the one that fits furthest tells most."""
+    first = paths[0]
+    return max(
+        (path for path in paths if path == first or path.startswith(f"{first}.")), key=lambda path: path.count(".")
+    )
 
 
 def _path_in(value: Any, loc: Sequence[int | str], kind: str) -> str:

@@ -13,7 +13,8 @@ _LINE_BREAKS = {"\x85": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 def json_string(text: str) -> str:
     """`text` as a JSON string, quotes included, that no reader takes for more than one line."""
-    return _one_line(encode_basestring(text))
+    quoted = encode_basestring(text)
+    return quoted if quoted.isascii() else _one_line(quoted)
 
 
 def json_value(value: Any) -> str:
@@ -22,9 +23,8 @@ def json_value(value: Any) -> str:
 
 
 def _one_line(text: str) -> str:
-    if not text.isascii():
-        for character, escape in _LINE_BREAKS.items():
-            text = text.replace(character, escape)
+    for character, escape in _LINE_BREAKS.items():
+        text = text.replace(character, escape)
     return text
 
 

@@ -18,6 +18,7 @@ from hitchpost.host.surface import Surface, client_error, error_response, http_e
 
 access_log = logging.getLogger("hitchpost.access")
 
+_LOGGED_MODEL_CHARS = 200
 CLIENT_GONE = 499
 """Status in log and metrics of a request whose client left before the answer was whole; nobody receives it."""
 
@@ -81,7 +82,7 @@ def _answer_to(error: Exception, request: web.Request, surface: Surface, exchang
         query = f"?{request.rel_url.raw_query_string}" if request.rel_url.raw_query_string else ""
         return web.Response(status=307, headers={"Location": request.rel_url.raw_path.rstrip("/") + query})
     if isinstance(error, web.HTTPException):
-        return http_error_response(surface, error)
+        return http_error_response(surface, error, request)
     shown = client_error(error, exchange.request_id)
     exchange.provider_id = exchange.provider_id or shown.provider_id
     return error_response(surface, shown)
@@ -100,14 +101,17 @@ def _log_access(level: int, request: web.Request, exchange: Exchange, status: in
         "status": status,
         "duration_ms": round(duration_s * 1000, 1),
     }
+    text = f"{fields['method']} {fields['path']} {status} {fields['duration_ms']} ms {exchange.request_id}"
     if exchange.model is not None:
-        fields["model"] = exchange.model[:200]
+        fields["model"] = exchange.model[:_LOGGED_MODEL_CHARS]
+        # Quoted, since a caller chose it: it must not forge a line.
+        text += f" model={json.dumps(fields['model'])}"
     if exchange.provider_id is not None:
         fields["provider"] = exchange.provider_id
+        text += f" provider={exchange.provider_id}"
     if exchange.failure is not None:
         fields["stream_error"] = exchange.failure
-    # json.dumps quotes what a caller chose, so that a model's name can't forge a line.
-    text = " ".join(f"{key}={json.dumps(value)}" for key, value in fields.items())
+        text += f" stream_error={exchange.failure}"
     access_log.log(level, "%s", text, extra={"fields": fields})
 
 

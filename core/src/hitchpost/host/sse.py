@@ -79,34 +79,17 @@ async def stream_events(
 
 
 async def _write_all(events: AsyncGenerator[EventT, None], encoder: StreamEncoder[EventT], output: "_Output") -> None:
-    encode = encoder.encode
-    ready: list[str] = []
-    size = 0
-
-    async def flush() -> None:
-        nonlocal size
-        if ready:
-            text = "".join(ready)
-            ready.clear()
-            size = 0
-            await output.write(encoded(text))
-
+    encode, add, flush = encoder.encode, output.add, output.flush
     try:
         while True:
             text = encode(await next_event(events, flush))
-            if not text:
-                continue
-            ready.append(text)
-            size += len(text)
-            if not output.has_written:
-                await flush()
-            elif size >= _WRITE_AT_CHARS:
+            if text and add(text):
                 await flush()
                 # A provider that never waits would keep everybody else from running.
                 await asyncio.sleep(0)
     except StopAsyncIteration:
-        ready.append(encoder.end())
-        await output.close(encoded("".join(ready)))
+        add(encoder.end())
+        await output.close()
 
 
 @types.coroutine
@@ -147,7 +130,8 @@ async def _fail(output: "_Output", surface: Surface, error: Exception) -> None:
     if not output.is_open:
         raise shown
     exchange.failure = shown.code
-    await output.close(encoded(surface.error_event(shown)))
+    output.add(surface.error_event(shown))
+    await output.close()
 
 
 class _Output:
@@ -157,7 +141,9 @@ class _Output:
         self.response = web.StreamResponse(headers=_HEADERS)
         self.response.headers[REQUEST_ID_HEADER] = current_exchange().request_id
         self.is_open = False
-        self.has_written = False
+        self._ready: list[str] = []
+        self._ready_chars = 0
+        self._has_written = False
         """Since the beginning, or the last heartbeat."""
         self._request = request
         self._settings = settings
@@ -169,11 +155,20 @@ class _Output:
         self.is_open = True
         await self.response.prepare(self._request)
 
-    async def write(self, data: bytes) -> None:
-        """Send data; waits while the client reads too slowly, and cuts the connection of one that doesn't read at all."""
+    def add(self, text: str) -> bool:
+        """Keep text for the next flush. Returns whether that is due now: because nothing was sent yet, or because it is much."""
+        self._ready.append(text)
+        self._ready_chars += len(text)
+        return self._ready_chars >= _WRITE_AT_CHARS or not self._has_written
+
+    async def flush(self) -> None:
+        """Send what is ready; waits while the client reads too slowly, and cuts the connection of one that doesn't read at all."""
+        if not self._ready:
+            return
+        data = self._take()
         if not self.is_open:
             await self.open()
-        self.has_written = True
+        self._has_written = True
         transport = self._request.transport
         if transport is None or (not transport.get_write_buffer_size() and len(data) < _SOCKET_BUFFER_BYTES):
             await self.response.write(data)
@@ -185,12 +180,18 @@ class _Output:
             transport.abort()
             raise ConnectionResetError("the client stopped reading") from error
 
-    async def close(self, data: bytes) -> None:
-        """Send the last data and end the response."""
+    async def close(self) -> None:
+        """Send what is ready and end the response."""
         await self.stop_heartbeats()
         if not self.is_open:
             await self.open()
-        await self.response.write_eof(data)
+        await self.response.write_eof(self._take())
+
+    def _take(self) -> bytes:
+        data = encoded("".join(self._ready))
+        self._ready.clear()
+        self._ready_chars = 0
+        return data
 
     def start_heartbeats(self) -> None:
         """From now on, open the response and send a comment whenever it was silent for long."""
@@ -205,11 +206,11 @@ class _Output:
             transport = self._request.transport
             if transport is None:
                 return
-            if not self.has_written and transport.get_write_buffer_size() == 0:
+            if not self._has_written and transport.get_write_buffer_size() == 0:
                 if not self.is_open:
                     await self.open()
                 await self.response.write(_HEARTBEAT)
-            self.has_written = False
+            self._has_written = False
             await asyncio.sleep(self._settings.first_event_s)
 
     async def stop_heartbeats(self) -> None:

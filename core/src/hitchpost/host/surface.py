@@ -28,8 +28,8 @@ class Surface(Protocol):
         """The body of an error of Hitchpost's tree."""
         ...
 
-    def http_error_body(self, status: int, message: str) -> Any:
-        """The body of an error of HTTP itself: unknown route, wrong method, wrong content type."""
+    def http_error_body(self, status: int, message: str, asked: str) -> Any:
+        """The body of an error of HTTP itself: unknown route, wrong method, wrong content type. `asked` is method and path."""
         ...
 
     def error_event(self, error: HitchpostError) -> str:
@@ -50,11 +50,12 @@ def error_response(surface: Surface, error: HitchpostError) -> web.Response:
     return response
 
 
-def http_error_response(surface: Surface, error: web.HTTPException) -> web.Response:
+def http_error_response(surface: Surface, error: web.HTTPException, request: web.BaseRequest) -> web.Response:
     """The answer to a request that failed at HTTP itself, before anything of Hitchpost was asked."""
     said = error.text
     message = error.reason if said is None or said == f"{error.status}: {error.reason}" else said
-    response = json_response(surface.http_error_body(error.status, message), status=error.status)
+    asked = f"{request.method} {request.rel_url.raw_path}"
+    response = json_response(surface.http_error_body(error.status, message, asked), status=error.status)
     if "Allow" in error.headers:
         response.headers["Allow"] = error.headers["Allow"]
     if error.status >= 408:

@@ -35,7 +35,7 @@ class NativeSurface:
             return {"error": {"detail": {"errors": error.problems}}}
         return {"detail": _detail(error)}
 
-    def http_error_body(self, status: int, message: str) -> Any:
+    def http_error_body(self, status: int, message: str, asked: str) -> Any:
         """See `Surface`."""
         return {"detail": message}
 

@@ -1,6 +1,7 @@
 """Stream events as OpenAI's chunks. The text of a chunk is put together from parts that are the same for the whole stream."""
 
 from hitchpost import api
+from hitchpost.api import TextDelta
 from hitchpost.host.json_text import json_string, json_value
 from hitchpost.host.openai.encode import (
     AnswerHead,
@@ -35,7 +36,9 @@ class ChatChunks:
         self._tail = '],"usage":null}\n\n' if include_usage else "]}\n\n"
         self._include_usage = include_usage
         self._usage: api.Usage | None = None
-        self._begun: set[int] = set()
+        self._text_heads: dict[int, str] = {}
+        """Of the choices that have begun."""
+        self._text_tail = f'}},"logprobs":null,"finish_reason":null}}{self._tail}'
         self._calling: set[int] = set()
 
     def encode(self, event: api.InferenceEvent) -> str:
@@ -44,10 +47,13 @@ class ChatChunks:
             self._usage = event
             return ""
         choice = event.choice
-        if choice in self._begun:
-            return self._encode(event, choice)
-        self._begun.add(choice)
-        return self._chunk(choice, '"role":"assistant","content":""') + self._encode(event, choice)
+        head = self._text_heads.get(choice)
+        if head is None:
+            self._text_heads[choice] = f'{self._head}{{"index":{choice},"delta":{{"content":'
+            return self._chunk(choice, '"role":"assistant","content":""') + self._encode(event, choice)
+        if type(event) is TextDelta and event.logprobs is None:
+            return f"{head}{json_string(event.text)}{self._text_tail}" if event.text else ""
+        return self._encode(event, choice)
 
     def end(self) -> str:
         """See `StreamEncoder`."""

@@ -24,9 +24,9 @@ class OpenAISurface:
         code = _CODES.get(type(error), error.code)
         return _envelope(error.openai_status, error.message, error.param, code)
 
-    def http_error_body(self, status: int, message: str) -> Any:
+    def http_error_body(self, status: int, message: str, asked: str) -> Any:
         """See `Surface`."""
-        return _envelope(status, message, None, _HTTP_CODES.get(status))
+        return _envelope(status, f"{message}: {asked}", None, _HTTP_CODES.get(status))
 
     def error_event(self, error: HitchpostError) -> str:
         """See `Surface`."""
