@@ -19,6 +19,7 @@ from pathlib import Path
 import aiohttp
 from measuring.server import ServerProcess
 
+ANSWER = "Ready."
 WORDS = 100
 PACE_S = 0.02
 STREAMS = 20
@@ -26,9 +27,10 @@ MESSAGES = [{"role": "system", "content": "You are terse."}, {"role": "user", "c
 Post = Callable[[ServerProcess, bool], Awaitable[bytes]]
 
 
-def run_config(token_s: float) -> dict[str, object]:
-    """The scripted provider answers everything with the same words."""
-    rule = {"text": " ".join(["horse"] * WORDS), "pace": {"token_s": token_s}}
+def run_config(text: str, token_s: float) -> dict[str, object]:
+    """The scripted provider answers everything with the same text."""
+    # Without a pace the whole answer is one burst, as a server's whole answer would be.
+    rule = {"text": text, "pace": {"token_s": token_s, "burst_tokens": 1 if token_s else 1000}}
     provider = {
         "provider_id": "scripted",
         "provider_type": "inline::scripted",
@@ -73,8 +75,8 @@ async def measure(rounds: int) -> None:
     os.sched_setaffinity(0, {cores[-1]})
     with tempfile.TemporaryDirectory() as folder:
         at_once, paced = Path(folder, "at_once.yaml"), Path(folder, "paced.yaml")
-        at_once.write_text(json.dumps(run_config(0)))
-        paced.write_text(json.dumps(run_config(PACE_S)))
+        at_once.write_text(json.dumps(run_config(ANSWER, 0)))
+        paced.write_text(json.dumps(run_config(" ".join(["horse"] * WORDS), PACE_S)))
         answers = Path(folder, "answers.json")
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
 
@@ -93,7 +95,7 @@ async def measure(rounds: int) -> None:
                 ServerProcess(hitchpost, "/ready", cores[0]) as ours,
                 ServerProcess(hitchpost_paced, "/ready", cores[0]) as ours_paced,
             ):
-                whole, stream = await post(ours, False), await post(ours, True)
+                whole, stream = await post(ours, False), await post(ours_paced, True)
                 chunks = [part + "\n\n" for part in stream.decode().split("\n\n") if part]
                 answers.write_text(json.dumps({"whole": whole.decode(), "chunks": chunks, "pace_s": PACE_S}))
                 with ServerProcess(bare, "/health", cores[0]) as base:

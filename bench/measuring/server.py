@@ -41,7 +41,9 @@ class ServerProcess:
 
     def __enter__(self) -> Self:
         began = time.perf_counter()
-        self._process = subprocess.Popen([sys.executable, *self._arguments], stdout=subprocess.DEVNULL)
+        self._process = subprocess.Popen(
+            [sys.executable, *self._arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         if self._core is not None:
             os.sched_setaffinity(self._process.pid, {self._core})
         while time.perf_counter() < began + 60:
