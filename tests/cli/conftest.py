@@ -65,6 +65,8 @@ def commands():
         CommandSpec(parent="acme", name="status", target="acme:greet", help="Say how it is."),
         CommandSpec(name="run", target="acme:greet", help="Not to be: there is a command of this name."),
         CommandSpec(name="absent", target="acme:nothing", help="Names nothing."),
+        CommandSpec(name="exits", target="acme_exits:command", help="Ends the process while it is imported."),
+        CommandSpec(parent="chat", name="loudly", target="acme:greet", help="Not to be: chat is no group."),
         CommandSpec(name="plain", target="acme:plain", help="Is no click command."),
         CommandSpec(name="crash", target="acme:crash", help="Fails."),
         CommandSpec(name="refuse", target="acme:refuse", help="Fails in our words."),
@@ -93,6 +95,7 @@ def refuse():
 def plain():
     pass
 """)
+    (tmp_path / "acme_exits.py").write_text("raise SystemExit('no licence')")
     info = tmp_path / "acme_tools-1.5.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-tools\nVersion: 1.5\n")

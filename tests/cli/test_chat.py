@@ -1,5 +1,6 @@
 """`hitchpost chat` against a real host, from a pipe and at a terminal."""
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -189,8 +190,6 @@ async def listening_host() -> Iterator[tuple[ListeningHost, str]]:
 
 async def chat_lines(url: str, *lines: str) -> tuple[str, str]:
     """Output and errors of a piped chat, run as a process while this one serves."""
-    import asyncio
-
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "hitchpost", "chat", "--url", url,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,

@@ -28,6 +28,29 @@ def test_plugins_are_listed_with_what_they_offer(hitchpost: Run, acme_plugin: Pa
     assert "command models pull" in rows["acme"][4]
 
 
+def test_command_that_nobody_can_call_is_listed_with_the_reason(hitchpost: Run, acme_plugin: Path) -> None:
+    (acme_plugin / "late.py").write_text("""
+from hitchpost import hookimpl
+from hitchpost.plugin import CommandSpec
+
+@hookimpl
+def commands():
+    return [CommandSpec(parent="models", name="pull", target="late:pull", help="The second of its name.")]
+""")
+    info = acme_plugin / "late-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: late\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[hitchpost]\nlate = late\n")
+
+    reports = {report["name"]: report for report in json.loads(hitchpost("plugins", "--json").output)}
+
+    assert reports["acme"]["warnings"] == [
+        "command run is not used: Hitchpost has one of this name",
+        "command chat loudly is not used: chat takes no commands",
+    ]
+    assert reports["late"]["warnings"] == ["command models pull is not used: plugin acme has one of this name"]
+
+
 def test_broken_plugin_is_listed_with_its_stage_and_reason(
     hitchpost: Run, broken_plugins_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -87,6 +87,7 @@ def test_help_of_a_group_lists_the_commands_of_plugins(group: str, hitchpost: Ru
     ("name", "reason"),
     [
         ("absent", "can't be loaded: AttributeError"),
+        ("exits", "can't be loaded: SystemExit: no licence"),
         ("plain", "is no click command, but function"),
     ],
 )

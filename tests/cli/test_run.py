@@ -1,5 +1,6 @@
 """`hitchpost run`: what it serves, what it says, and how it refuses."""
 
+import os
 import re
 import signal
 import socket
@@ -7,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import Self
 
 import pytest
 
@@ -48,71 +49,79 @@ def test_host_says_where_it_listens_what_it_serves_and_how_to_try_it(tmp_path: P
 
 
 class Running:
-    """`hitchpost run CONFIG` on any free port; a context manager."""
+    """`hitchpost run CONFIG` on any free port, and what it says; a context manager.
 
-    def __init__(self, config_file: Path, *arguments: str) -> None:
-        self._command = [sys.executable, "-m", "hitchpost", "run", str(config_file), "--port", "0", *arguments]
+    Args:
+        stdout: where it prints; by default into a file that `said` shows.
+    """
 
-    def __enter__(self) -> subprocess.Popen[str]:
-        self._process = subprocess.Popen(
-            [*self._command, "--env", "MODEL=m"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        return self._process.__enter__()
+    def __init__(self, config_file: Path, *arguments: str, stdout: int | None = None) -> None:
+        self._command = [sys.executable, "-m", "hitchpost", "run", str(config_file), "--port", "0", "--env", "MODEL=m"]
+        self._command += arguments
+        self._stdout = stdout
+        self._printed = config_file.with_name("printed.txt")
+        self._logged = config_file.with_name("logged.txt")
+
+    def __enter__(self) -> Self:
+        with self._printed.open("wb") as printed, self._logged.open("wb") as logged:
+            self.process = subprocess.Popen(
+                self._command, stdout=printed if self._stdout is None else self._stdout, stderr=logged
+            )
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._process.poll() is None:
-            self._process.kill()
-        self._process.__exit__(kind, error, trace)
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
 
+    @property
+    def said(self) -> str:
+        return self._printed.read_text()
 
-def read_until(text: str, stream: IO[str] | None) -> str:
-    """What the stream holds up to the line with the text."""
-    assert stream is not None
-    said = ""
-    for line in stream:
-        said += line
-        if text in line:
-            return said
-    raise AssertionError(f"no {text!r} in {said!r}")
+    @property
+    def log(self) -> str:
+        return self._logged.read_text()
+
+    def end(self, number: signal.Signals) -> int:
+        """Sends the signal and returns the exit status."""
+        self.process.send_signal(number)
+        return self.process.wait(20)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_host_ends_with_status_0_after_a_signal(number: signal.Signals, config_file: Path) -> None:
-    with Running(config_file) as process:
-        first_line = read_until("listens", process.stdout)
+    with Running(config_file) as running:
+        wait_until(lambda: "listens" in running.said, "the host listens")
 
-        process.send_signal(number)
-        said, log = process.communicate(timeout=20)
+        status = running.end(number)
 
-    assert process.returncode == 0
-    assert re.fullmatch(r"Hitchpost \S+ listens on http://127\.0\.0\.1:[1-9]\d*\n", first_line)
-    assert not {"Aborted", "Traceback"} & set((said + log).split())
+    assert status == 0
+    assert re.match(r"Hitchpost \S+ listens on http://127\.0\.0\.1:[1-9]\d*\n", running.said)
+    assert not {"Aborted!", "Traceback"} & set((running.said + running.log).split())
 
 
 def test_host_serves_on_when_nobody_reads_what_it_prints(config_file: Path) -> None:
-    with Running(config_file) as process:
-        assert process.stdout is not None
-        process.stdout.close()
-        read_until("small is ready", process.stderr)
+    reading, writing = os.pipe()
+    os.close(reading)
+    with Running(config_file, stdout=writing) as running:
+        os.close(writing)
+        wait_until(lambda: "small is ready" in running.log, "the provider is ready")
 
-        process.send_signal(signal.SIGTERM)
-        log = process.stderr.read() if process.stderr else ""
+        status = running.end(signal.SIGTERM)
 
-    assert process.returncode == 0
-    assert "Traceback" not in log
+    assert status == 0
+    assert "Traceback" not in running.log
 
 
 def test_address_that_other_machines_reach_is_warned_of(config_file: Path) -> None:
-    with Running(config_file, "--host", "0.0.0.0") as process:
-        said = read_until("Try: curl", process.stdout)
+    with Running(config_file, "--host", "0.0.0.0") as running:
+        wait_until(lambda: "Try: curl http://127.0.0.1:" in running.said, "an address of this machine to try")
 
-        process.send_signal(signal.SIGTERM)
-        _, log = process.communicate(timeout=20)
+        running.end(signal.SIGTERM)
 
-    assert "Warning: 0.0.0.0 can be reached from other machines" in log
-    assert "Try: curl http://127.0.0.1:" in said
+    assert "Warning: 0.0.0.0 can be reached from other machines" in running.log
 
 
 # --- refusals ---

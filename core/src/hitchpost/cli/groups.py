@@ -10,6 +10,8 @@ import click
 from hitchpost.cli.output import CommandError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from hitchpost.plugin import CommandSpec
     from hitchpost.plugin.discovery import PluginReport
 
@@ -58,11 +60,27 @@ def _load(report: "PluginReport", spec: "CommandSpec") -> click.Command:
     whose = f"command {spec.name} of plugin {report.name} ({report.distribution})"
     try:
         command = load_import_string(spec.target)
-    except Exception as error:
-        raise CommandError(f"{whose} can't be loaded: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise CommandError(
+            f"{whose} can't be loaded: {type(error).__name__}: {' '.join(str(error).split())}"
+        ) from error
     if not isinstance(command, click.Command):
         raise CommandError(f"{whose} is no click command, but {type(command).__name__}")
     return command
 
 
-__all__ = ["ExtensibleGroup"]
+def unusable_commands(program: click.Group, reports: "Sequence[PluginReport]") -> "Iterator[tuple[PluginReport, str]]":
+    """The commands of plugins that nobody can call, each with the reason: the name is taken, or its parent is no group."""
+    owners: dict[tuple[str, str], str] = {("", name): "Hitchpost" for name in program.commands}
+    for report in reports:
+        for spec in report.commands:
+            name = f"{spec.parent} {spec.name}".strip()
+            parent = program.commands.get(spec.parent)
+            owner = owners.setdefault((spec.parent, spec.name), f"plugin {report.name}")
+            if owner != f"plugin {report.name}":
+                yield report, f"command {name} is not used: {owner} has one of this name"
+            elif parent is not None and not isinstance(parent, click.Group):
+                yield report, f"command {name} is not used: {spec.parent} takes no commands"
+
+
+__all__ = ["ExtensibleGroup", "unusable_commands"]

@@ -37,7 +37,7 @@ class Program(ExtensibleGroup):
             if os.environ.get(DEBUG_VARIABLE) or (isinstance(error, OSError) and error.errno == errno.EPIPE):
                 raise
             hint = f"this is a defect; {DEBUG_VARIABLE}=1 shows where it happened"
-            raise CommandError(f"unexpected {type(error).__name__}: {error} ({hint})") from error
+            raise CommandError(f"unexpected {type(error).__name__}: {' '.join(str(error).split())} ({hint})") from error
 
 
 @click.group(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hitchpost.cli.groups import unusable_commands
 from hitchpost.cli.output import show_json, show_line, show_table
 
 if TYPE_CHECKING:
@@ -17,7 +18,8 @@ COLUMNS = ("name", "distribution", "version", "state", "offers", "reason")
 @click.command(short_help="List the installed plugins, and why one can't be used.")
 @click.argument("config", required=False, type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def plugins(config: Path | None, as_json: bool) -> None:
+@click.pass_context
+def plugins(ctx: click.Context, config: Path | None, as_json: bool) -> None:
     """List the installed plugins, what each offers, and why one can't be used.
 
     With CONFIG, a run config, the plugins that it names by path are listed too, and those that it keeps out are shown as denied.
@@ -30,6 +32,10 @@ def plugins(config: Path | None, as_json: bool) -> None:
     run_config = None if config is None else load_run_config(config, os.environ).config
     reports = discover_plugins(select_plugins(run_config)).reports
     build_catalog(reports)  # adds a warning to each of two plugins that offer the same provider type
+    program = ctx.find_root().command
+    if isinstance(program, click.Group):
+        for report, reason in unusable_commands(program, reports):
+            report.warnings.append(reason)
     if as_json:
         show_json([_described(report) for report in reports])
     elif reports:
