@@ -7,6 +7,7 @@ import click
 from hitchpost.cli.output import show_json, show_table
 
 if TYPE_CHECKING:
+    from hitchpost.api import Api
     from hitchpost.plugin.catalog import Catalog, ProviderType
 
 COLUMNS = ("api", "provider_type", "distribution", "usable", "description")
@@ -42,15 +43,17 @@ def _rows(catalog: "Catalog", failed: set[str]) -> list[dict[str, str]]:
         }
         for (api, name), owners in sorted(catalog.conflicts.items())
     ]
-    known = {name for _, name in (*catalog.types, *catalog.conflicts)}
-    elsewhere = [_known_elsewhere(*entry, failed) for entry in KNOWN_ELSEWHERE.items() if entry[0] not in known]
+    known = {*catalog.types, *catalog.conflicts}
+    elsewhere = [
+        _known_elsewhere(*key, install, failed) for key, install in KNOWN_ELSEWHERE.items() if key not in known
+    ]
     return declared + disputed + elsewhere
 
 
-def _known_elsewhere(provider_type: str, install: str, failed: set[str]) -> dict[str, str]:
+def _known_elsewhere(api: "Api", provider_type: str, install: str, failed: set[str]) -> dict[str, str]:
     distribution = install.partition("[")[0]
     return {
-        "api": "",
+        "api": api.value,
         "provider_type": provider_type,
         "distribution": distribution,
         "usable": "no: see `hitchpost plugins`" if distribution in failed else f"no: pip install '{install}'",

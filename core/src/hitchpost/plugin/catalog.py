@@ -9,7 +9,7 @@ from hitchpost.plugin.declarations import ProviderSpec
 from hitchpost.plugin.discovery import PluginReport
 
 KNOWN_ELSEWHERE = {
-    "inline::meta-reference": "hitchpost-meta-reference[inference]",
+    (Api.inference, "inline::meta-reference"): "hitchpost-meta-reference[inference]",
 }
 """Provider types of our own packages, and what to install for them."""
 
@@ -46,7 +46,7 @@ class Catalog:
                 f"uninstall one of them or name it in plugins.deny"
             )
             raise NotFoundError(message)
-        install = KNOWN_ELSEWHERE.get(provider_type)
+        install = KNOWN_ELSEWHERE.get((api, provider_type))
         hint = (
             f"install it with: pip install '{install}'" if install else f"installed for {api.value}: {self._names(api)}"
         )

@@ -6,9 +6,12 @@ Import strings have the form `package.module:attribute`; what they name is impor
 import importlib
 import importlib.util
 import re
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from enum import StrEnum
+from importlib.machinery import PathFinder
+from typing import Any, Literal, TypeVar, get_args
 
 from hitchpost.api import PROVIDABLE, Api, Capability, RegisterModelRequest
 from hitchpost.errors import BackendUnavailableError
@@ -17,8 +20,32 @@ _IMPORT_STRING = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 _PROVIDER_TYPE = re.compile(r"(inline|remote)(::[a-z0-9][a-z0-9_-]*)+")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
+State = Literal["none", "local", "shared"]
+
 RegisterRequest = RegisterModelRequest
 """The types that `Preset.resources` may hold: what entries of a run config are parsed into."""
+
+
+NameT = TypeVar("NameT", bound=StrEnum)
+
+
+def _names(values: Iterable[Any], kind: type[NameT], what: str) -> tuple[NameT, ...]:
+    """`values` as members of an enumeration; a single text is a mistake for a list of one."""
+    if isinstance(values, str):
+        raise ValueError(f"{what} is the text {values!r}; write a list")
+    try:
+        return tuple(kind(value) for value in values)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{what}: {error}; there are: {', '.join(kind)}") from error
+
+
+def _providable(api: Any) -> Api:
+    [name] = _names([api], Api, "api")
+    if name not in PROVIDABLE:
+        raise ValueError(
+            f"api {name.value!r} is provided by the host itself; a provider implements one of {', '.join(PROVIDABLE)}"
+        )
+    return name
 
 
 def _check(value: str, pattern: re.Pattern[str], what: str, example: str) -> None:
@@ -49,7 +76,7 @@ class ProviderSpec:
     """The same for APIs that may be absent; `deps` then has None."""
     provider_data: str | None = None
     """Import string of the pydantic model of what callers may send per request, if anything."""
-    state: Literal["none", "local", "shared"] = "none"
+    state: State = "none"
     """Where what a provider remembers lives: nowhere, on this machine, or where several hosts see it."""
     capabilities: frozenset[Capability] = frozenset()
     """What the type can do at most; a model's `metadata.capabilities` may narrow it."""
@@ -62,20 +89,20 @@ class ProviderSpec:
     """The provider type to use instead."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "api", Api(self.api))
-        if self.api not in PROVIDABLE:
-            raise ValueError(
-                f"api {self.api.value!r} is provided by the host itself; a provider implements one of {', '.join(PROVIDABLE)}"
-            )
+        object.__setattr__(self, "api", _providable(self.api))
         _check(self.provider_type, _PROVIDER_TYPE, "provider_type", "inline::name")
         for name in ("config", "factory"):
             _check(getattr(self, name), _IMPORT_STRING, name, "package.module:attribute")
         if self.provider_data is not None:
             _check(self.provider_data, _IMPORT_STRING, "provider_data", "package.module:attribute")
-        object.__setattr__(self, "needs", tuple(Api(api) for api in self.needs))
-        object.__setattr__(self, "uses", tuple(Api(api) for api in self.uses))
+        if self.state not in get_args(State):
+            raise ValueError(f"state {self.state!r} is none of {', '.join(get_args(State))}")
+        if isinstance(self.requires_modules, str):
+            raise ValueError(f"requires_modules is the text {self.requires_modules!r}; write a list")
         object.__setattr__(self, "requires_modules", tuple(self.requires_modules))
-        object.__setattr__(self, "capabilities", frozenset(Capability(name) for name in self.capabilities))
+        object.__setattr__(self, "needs", _names(self.needs, Api, "needs"))
+        object.__setattr__(self, "uses", _names(self.uses, Api, "uses"))
+        object.__setattr__(self, "capabilities", frozenset(_names(self.capabilities, Capability, "capabilities")))
 
     def missing_modules(self) -> list[str]:
         """Those of `requires_modules` that aren't installed."""
@@ -102,10 +129,12 @@ class Preset:
     resources: Sequence[RegisterRequest] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "api", Api(self.api))
+        object.__setattr__(self, "api", _providable(self.api))
         _check(self.name, _NAME, "preset name", "tiny-llama")
         _check(self.provider_id, _NAME, "provider_id", "tiny-llama")
         _check(self.provider_type, _PROVIDER_TYPE, "provider_type", "inline::name")
+        if not isinstance(self.config, Mapping):
+            raise TypeError(f"preset {self.name}: config is {type(self.config).__name__}, not a mapping")
         object.__setattr__(self, "resources", tuple(self.resources))
         for resource in self.resources:
             if not isinstance(resource, RegisterRequest):
@@ -145,10 +174,18 @@ def load_import_string(import_string: str) -> Any:
 
 
 def _is_installed(module_name: str) -> bool:
+    """Looks for a module without importing it or the packages that it is in."""
+    first, *others = module_name.split(".")
+    if first in sys.modules and not others:
+        return True
     try:
-        return importlib.util.find_spec(module_name) is not None
+        spec = importlib.util.find_spec(first)
+        for end in range(1, len(others) + 1):
+            where = spec.submodule_search_locations if spec else None
+            spec = PathFinder.find_spec(".".join((first, *others[:end])), where) if where else None
     except (ImportError, ValueError):
         return False
+    return spec is not None
 
 
 __all__ = ["CommandSpec", "Preset", "ProviderSpec", "RegisterRequest", "load_import_string"]

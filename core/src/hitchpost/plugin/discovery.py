@@ -2,9 +2,11 @@
 
 import importlib.util
 import inspect
+import logging
 import os
+import re
 import sys
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
@@ -12,18 +14,20 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import pluggy
-from importlib_metadata import EntryPoint, entry_points
+from importlib_metadata import EntryPoint, distributions, entry_points
 
 from hitchpost import PLUGIN_API
 from hitchpost.errors import PluginError, PluginStage
 from hitchpost.plugin import hookspecs
 from hitchpost.plugin.declarations import CommandSpec, Preset, ProviderSpec
+from hitchpost.plugin.foreign import describe
 from hitchpost.plugin.manager import HookManager
 
 ENTRY_POINT_GROUP = "hitchpost"
 PLUGINS_VARIABLE = "HITCHPOST_PLUGINS"
 """Environment variable: names of the only plugins to load, separated by commas."""
+
+log = logging.getLogger("hitchpost.plugin")
 
 
 class PluginState(StrEnum):
@@ -52,7 +56,10 @@ class PluginReport:
 
 @dataclass(frozen=True, slots=True)
 class PluginSelection:
-    """Which plugins to load: `allow` (None: all) less `deny`, by plugin or distribution name, and files to load as plugins."""
+    """Which plugins to load: `allow` (None: all) less `deny`, by plugin or distribution name, and files to load as plugins.
+
+    Names are compared as package indexes do: `Acme_Llm` is `acme-llm`.
+    """
 
     allow: Collection[str] | None = None
     deny: Collection[str] = ()
@@ -60,15 +67,23 @@ class PluginSelection:
 
     def denial(self, report: PluginReport) -> str | None:
         """Why a plugin may not be loaded, or None when it may."""
-        names = {report.name, report.distribution}
         only = os.environ.get(PLUGINS_VARIABLE)
-        if only is not None and not names & {name.strip() for name in only.split(",")}:
+        if only is not None and not is_named(report, only.split(",")):
             return f"not named in {PLUGINS_VARIABLE}"
-        if self.allow is not None and not names & set(self.allow):
+        if self.allow is not None and not is_named(report, self.allow):
             return "not in plugins.allow of the run config"
-        if names & set(self.deny):
+        if is_named(report, self.deny):
             return "in plugins.deny of the run config"
         return None
+
+
+def is_named(report: PluginReport, names: Iterable[str]) -> bool:
+    """Whether one of `names` is the plugin's or its distribution's."""
+    return bool({_normalized(report.name), _normalized(report.distribution)} & {_normalized(name) for name in names})
+
+
+def _normalized(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name.strip()).lower()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,19 +109,29 @@ def discover_plugins(selection: PluginSelection | None = None) -> Plugins:
 
 
 def _entry_points() -> Iterable[EntryPoint]:
-    found = {
-        (point.name, point.value, _distribution_of(point)): point for point in entry_points(group=ENTRY_POINT_GROUP)
-    }
+    try:
+        points = list(entry_points(group=ENTRY_POINT_GROUP))
+    except Exception as error:  # noqa: BLE001 - one broken distribution, perhaps none of ours, must not hide the others
+        log.warning("an installed distribution has entry points that can't be read: %s", describe(error))
+        points = list(_readable_entry_points())
+    found = {(point.name, point.value, _report_of(point).distribution): point for point in points}
     return [found[key] for key in sorted(found)]
 
 
-def _distribution_of(entry_point: EntryPoint) -> str:
-    return entry_point.dist.name if entry_point.dist is not None else "unknown"
+def _readable_entry_points() -> Iterator[EntryPoint]:
+    for distribution in distributions():
+        try:
+            yield from distribution.entry_points.select(group=ENTRY_POINT_GROUP)
+        except Exception as error:  # noqa: BLE001 - as above
+            log.warning("%s is left out: %s", distribution.locate_file(""), describe(error))
 
 
 def _report_of(entry_point: EntryPoint) -> PluginReport:
-    version = entry_point.dist.version if entry_point.dist is not None else ""
-    return PluginReport(entry_point.name, _distribution_of(entry_point), version)
+    try:
+        assert entry_point.dist is not None
+        return PluginReport(entry_point.name, entry_point.dist.name or "unknown", entry_point.dist.version or "")
+    except Exception as error:  # noqa: BLE001 - a half-removed distribution has entry points, but no metadata
+        return PluginReport(entry_point.name, "unknown", warnings=[f"its metadata can't be read: {describe(error)}"])
 
 
 def _report_of_path(path: Path) -> PluginReport:
@@ -122,13 +147,15 @@ def _load(
         return report
     try:
         plugin = _attempt(report, "import", import_plugin)
-        _check_contract(report, plugin)
-        _register(report, plugin, manager)
-        _ask(report, plugin)
+        _attempt(report, "validate", partial(_check_contract, report, plugin))
+        _attempt(report, "register", partial(_register, report, plugin, manager))
+        try:
+            _attempt(report, "validate", partial(_ask, report, manager))
+        except PluginError:
+            manager.unregister(name=report.name)
+            raise
     except PluginError as error:
         report.state, report.reason, report.stage = PluginState.failed, error.message, error.stage
-        if manager.has_plugin(report.name) and error.stage != "register":
-            manager.unregister(name=report.name)
         report.provider_specs = report.presets = report.commands = ()
     return report
 
@@ -136,15 +163,20 @@ def _load(
 def _attempt(report: PluginReport, stage: PluginStage, step: Callable[[], Any]) -> Any:
     try:
         return step()
-    except KeyboardInterrupt:
+    except (PluginError, KeyboardInterrupt):
         raise
     except BaseException as error:  # a plugin may raise anything, SystemExit included, and must not end the host
-        message = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        raise PluginError(message, distribution=report.distribution, stage=stage) from error
+        raise _refusal(report, stage, describe(error)) from error
 
 
 def _import_file(path: Path) -> ModuleType:
-    if path.stem in sys.modules:
+    if not path.stem.isidentifier():
+        raise ImportError(
+            f"{path} can't be imported under the name {path.stem!r}; rename the file as modules are named"
+        )
+    if _is_loaded_from(path):
+        return sys.modules[path.stem]
+    if path.stem in sys.modules or importlib.util.find_spec(path.stem) is not None:
         raise ImportError(
             f"{path} would be imported as {path.stem!r}, but a module of that name exists already; rename the file"
         )
@@ -161,6 +193,11 @@ def _import_file(path: Path) -> ModuleType:
     return module
 
 
+def _is_loaded_from(path: Path) -> bool:
+    file = getattr(sys.modules.get(path.stem), "__file__", None)
+    return file is not None and Path(file).resolve() == path.resolve()
+
+
 def _check_contract(report: PluginReport, plugin: Any) -> None:
     wanted = getattr(plugin, "HITCHPOST_PLUGIN_API", 1)
     if not isinstance(wanted, int) or wanted > PLUGIN_API:
@@ -168,52 +205,62 @@ def _check_contract(report: PluginReport, plugin: Any) -> None:
             f"written for plugin contract {wanted!r}, but this Hitchpost speaks contract {PLUGIN_API}; "
             f"upgrade hitchpost or install an older {report.distribution}"
         )
-        raise PluginError(message, distribution=report.distribution, stage="validate")
+        raise _refusal(report, "validate", message)
 
 
 def _register(report: PluginReport, plugin: Any, manager: HookManager) -> None:
-    if manager.has_plugin(report.name):
-        message = f"another plugin is called {report.name!r}; rename the entry point of one of them"
-        raise PluginError(message, distribution=report.distribution, stage="register")
+    for name, other in manager.list_name_plugin():
+        if name == report.name:
+            raise _refusal(
+                report, "register", f"another plugin is called {name!r}; rename the entry point of one of them"
+            )
+        if other is plugin or other == plugin:
+            message = f"it is the same object as plugin {name!r}, or equal to it; load one of the two"
+            raise _refusal(report, "register", message)
     try:
         manager.register(plugin, report.name)
-    except (pluggy.PluginValidationError, ValueError) as error:
+    except BaseException:
         if manager.has_plugin(report.name):
             manager.unregister(name=report.name)
-        raise PluginError(" ".join(str(error).split()), distribution=report.distribution, stage="register") from error
-    unmarked = [
-        name
+        raise
+    hooks = ", ".join(hookspecs.PACKAGE_HOOKS)
+    marked = [name for name in dir(plugin) if manager.parse_hookimpl_opts(plugin, name) is not None]
+    report.warnings += [
+        f"function {name} has a hook's name but lacks the marker @hookimpl; it is ignored"
         for name in hookspecs.PACKAGE_HOOKS
-        if inspect.isroutine(getattr(plugin, name, None)) and manager.parse_hookimpl_opts(plugin, name) is None
+        if name not in marked and inspect.isroutine(getattr(plugin, name, None))
     ]
     report.warnings += [
-        f"function {name} has a hook's name but lacks the marker @hookimpl; it is ignored" for name in unmarked
+        f"function {name} is marked as a hook, but there is no package hook of that name; there are {hooks}"
+        for name in marked
+        if name not in hookspecs.PACKAGE_HOOKS
     ]
-    if not any(manager.parse_hookimpl_opts(plugin, name) for name in hookspecs.PACKAGE_HOOKS):
-        report.warnings.append(
-            "contributes nothing: no function is marked as one of " + ", ".join(hookspecs.PACKAGE_HOOKS)
-        )
+    if not set(marked) & set(hookspecs.PACKAGE_HOOKS):
+        report.warnings.append(f"contributes nothing: no function is marked as one of {hooks}")
 
 
-def _ask(report: PluginReport, plugin: Any) -> None:
-    marker = f"{ENTRY_POINT_GROUP}_impl"
+def _refusal(report: PluginReport, stage: PluginStage, message: str) -> PluginError:
+    return PluginError(message, distribution=report.distribution, stage=stage)
+
+
+def _ask(report: PluginReport, manager: HookManager) -> None:
     for hook, wanted in (("provider_specs", ProviderSpec), ("presets", Preset), ("commands", CommandSpec)):
-        function = getattr(plugin, hook, None)
-        if function is None or not hasattr(function, marker):
+        function = manager.find_hook(hook, report.name)
+        if function is None:
             continue
-        answer = _attempt(report, "validate", function)
-        if inspect.isawaitable(answer):
-            answer.close() if inspect.iscoroutine(answer) else None
+        answer = function()
+        if inspect.iscoroutine(answer):
+            answer.close()
             message = f"hook {hook} is a coroutine function; package hooks are plain functions that return data"
-            raise PluginError(message, distribution=report.distribution, stage="validate")
+            raise _refusal(report, "validate", message)
         if not isinstance(answer, (list, tuple)) or not all(isinstance(item, wanted) for item in answer):
             message = f"hook {hook} returned {_describe(answer)} in place of a list of {wanted.__name__}"
-            raise PluginError(message, distribution=report.distribution, stage="validate")
+            raise _refusal(report, "validate", message)
         setattr(report, hook, tuple(answer))
 
 
 def _describe(answer: Any) -> str:
-    if isinstance(answer, (list, tuple)):
+    if isinstance(answer, list | tuple):
         return "a list with " + ", ".join(sorted({type(item).__name__ for item in answer}))
     return type(answer).__name__
 
@@ -226,4 +273,5 @@ __all__ = [
     "PluginState",
     "Plugins",
     "discover_plugins",
+    "is_named",
 ]

@@ -24,7 +24,7 @@ class ProviderHooks:
         self.names: list[str] = []
         for name in hookspecs.PROVIDER_HOOKS:
             method = getattr(provider, name, None)
-            if callable(method):
+            if method is not None:
                 self.names.append(name)
                 setattr(self, name, method)
 
@@ -77,8 +77,12 @@ class HookManager(pluggy.PluginManager):
 
     def find_provider_hook(self, hook: str, api: Api, provider_id: str) -> Callable[..., Any] | None:
         """The provider's implementation of `hook`, which takes the hook's arguments by name; None where it has none."""
+        return self.find_hook(hook, f"{api}/{provider_id}")
+
+    def find_hook(self, hook: str, plugin_name: str) -> Callable[..., Any] | None:
+        """The plugin's implementation of `hook`, which takes the hook's arguments by name; None where it has none."""
         for implementation in getattr(self.hook, hook).get_hookimpls():
-            if implementation.plugin_name == f"{api}/{provider_id}":
+            if implementation.plugin_name == plugin_name:
                 return _only_known_arguments(implementation)
         return None
 
