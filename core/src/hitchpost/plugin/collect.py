@@ -1,6 +1,6 @@
 """Whole answers, collected from the events of a stream."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
 
 from hitchpost.api import (
     ChatChoice,
@@ -41,7 +41,8 @@ class _Choice:
             case TextDelta():
                 self.text.append(event.text)
                 if event.logprobs is not None:
-                    self.logprobs = (self.logprobs or []) + event.logprobs
+                    self.logprobs = self.logprobs or []
+                    self.logprobs += event.logprobs
             case ToolCallDelta():
                 self.arguments.setdefault(event.index, []).append(event.arguments)
             case ToolCallStart():
@@ -80,15 +81,15 @@ async def _collect(
     finished = [
         (index, choice, choice.finish) for index, choice in sorted(choices.items()) if choice.finish is not None
     ]
-    check_all_finished((index for index, _, _ in finished), n)
+    check_all_finished((index for index, _, _ in finished), {*range(n), *choices})
     return finished, usage, extra or None
 
 
-def check_all_finished(finished: Iterable[int], n: int, provider_id: str | None = None) -> None:
-    """Raises BadBackendAnswerError unless each of the `n` choices of an answer has ended."""
-    missing = sorted(set(range(n)) - set(finished))
+def check_all_finished(finished: Iterable[int], choices: Collection[int], provider_id: str | None = None) -> None:
+    """Raises BadBackendAnswerError unless each of the choices of an answer has ended."""
+    missing = sorted(set(choices) - set(finished))
     if missing:
-        which = "" if n == 1 else f" of choice {', '.join(map(str, missing))}"
+        which = "" if len(choices) == 1 else f" of choice {', '.join(map(str, missing))}"
         raise BadBackendAnswerError(f"the answer{which} broke off before its end", provider_id=provider_id)
 
 

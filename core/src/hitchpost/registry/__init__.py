@@ -1,7 +1,7 @@
 """The registered resources: identity, owner, origin, and keeping the providers in step."""
 
 from hitchpost.registry.announce import Announcer
-from hitchpost.registry.models import RegisteredModels, check_llama_model
+from hitchpost.registry.models import RegisteredModels, check_metadata
 from hitchpost.registry.registry import Entry, Origin, ResourceRegistry
 
-__all__ = ["Announcer", "Entry", "Origin", "RegisteredModels", "ResourceRegistry", "check_llama_model"]
+__all__ = ["Announcer", "Entry", "Origin", "RegisteredModels", "ResourceRegistry", "check_metadata"]

@@ -5,12 +5,13 @@ Registering and unregistering run to their end though the caller left: half of o
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Generic, TypeVar
 from weakref import WeakValueDictionary
 
 from hitchpost.api import RequestContext
-from hitchpost.errors import BackendUnavailableError, BadBackendAnswerError, HitchpostError
+from hitchpost.errors import BadBackendAnswerError, DeadlineExceededError, HitchpostError, ProviderDefectError
+from hitchpost.plugin.foreign import is_failure
 from hitchpost.plugin.manager import HookManager
 from hitchpost.registry.registry import Origin, ResourceRegistry, ResourceT
 
@@ -55,6 +56,8 @@ class Announcer(Generic[ResourceT]):
         ]
         for entry in registered:
             async with self._lock(entry.resource.identifier):
+                if not self._registry.is_current(entry):
+                    continue
                 try:
                     accepted = await self._tell(entry.resource, None)
                 except HitchpostError as error:
@@ -71,16 +74,18 @@ class Announcer(Generic[ResourceT]):
         if hook is None:
             return
         try:
-            listed = await self._limited(hook(), kind.list_hook(), provider_id)
-            resources = [self._discovered(provider_id, item) for item in listed]
+            listed = await self._limited(hook, kind.list_hook(), provider_id)
         except HitchpostError as error:
             log.warning("provider %s can't list what it serves: %s", provider_id, error.message)
             return
-        except TypeError as error:
-            log.warning(
-                "provider %s: %s answered what is no list of resources: %s", provider_id, kind.list_hook(), error
-            )
+        if not isinstance(listed, list | tuple) or not all(isinstance(item, kind) for item in listed):
+            what = f"hook {kind.list_hook()} answered what is no list of {kind.__name__}"
+            log.warning("provider %s can't list what it serves: %s", provider_id, what)
             return
+        resources = [
+            item.copy_with(identifier=f"{provider_id}/{item.provider_resource_id}", provider_id=provider_id)
+            for item in listed
+        ]
         self._registry.replace_discovered(provider_id, resources)
 
     def forget_discovered(self, provider_id: str) -> None:
@@ -88,14 +93,13 @@ class Announcer(Generic[ResourceT]):
         self._registry.replace_discovered(provider_id, [])
 
     async def close(self) -> None:
-        """Wait for registrations that are under way."""
-        if self._owned:
-            await asyncio.wait(self._owned, timeout=HOOK_TIMEOUT_S)
-
-    def _discovered(self, provider_id: str, item: Any) -> ResourceT:
-        if not isinstance(item, self._registry.kind):
-            raise TypeError(f"{type(item).__name__} in place of {self._registry.kind.__name__}")
-        return item.copy_with(identifier=f"{provider_id}/{item.provider_resource_id}", provider_id=provider_id)
+        """Wait for registrations that are under way; what takes longer than a hook may is given up."""
+        if not self._owned:
+            return
+        _, late = await asyncio.wait(self._owned, timeout=HOOK_TIMEOUT_S)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
 
     async def _register(self, resource: ResourceT, context: RequestContext | None) -> ResourceT:
         async with self._lock(resource.identifier):
@@ -104,6 +108,11 @@ class Announcer(Generic[ResourceT]):
                 return stored
             self._registry.check_sharing(resource)
             accepted = await self._tell(resource, context)
+            try:
+                self._registry.check_sharing(accepted)
+            except HitchpostError:
+                await self._untell(accepted, context)
+                raise
             shadowing = self._registry.add(accepted, Origin.api)
             if shadowing:
                 log.info("%s", shadowing)
@@ -113,24 +122,25 @@ class Announcer(Generic[ResourceT]):
         async with self._lock(identifier):
             entry = self._registry.get_unregisterable(identifier)
             self._registry.remove(identifier, Origin.api)
-            kind = self._registry.kind
-            provider_id = entry.resource.provider_id
-            hook = self._hooks.find_provider_hook(kind.unregister_hook(), kind.served_by, provider_id)
-            if hook is None:
-                return
-            try:
-                call = hook(**{kind.kind: entry.resource, "context": context})
-                await self._limited(call, kind.unregister_hook(), provider_id)
-            except HitchpostError as error:
-                log.warning("provider %s failed to unregister %s: %s", provider_id, identifier, error.message)
+            await self._untell(entry.resource, context)
+
+    async def _untell(self, resource: ResourceT, context: RequestContext | None) -> None:
+        kind, provider_id = self._registry.kind, resource.provider_id
+        hook = self._hooks.find_provider_hook(kind.unregister_hook(), kind.served_by, provider_id)
+        if hook is None:
+            return
+        try:
+            await self._limited(hook, kind.unregister_hook(), provider_id, **{kind.kind: resource, "context": context})
+        except HitchpostError as error:
+            log.warning("provider %s failed to unregister %s: %s", provider_id, resource.identifier, error.message)
 
     async def _tell(self, resource: ResourceT, context: RequestContext | None) -> ResourceT:
         kind = self._registry.kind
         hook = self._hooks.find_provider_hook(kind.register_hook(), kind.served_by, resource.provider_id)
         if hook is None:
             return resource
-        call = hook(**{kind.kind: resource, "context": context})
-        completed = await self._limited(call, kind.register_hook(), resource.provider_id)
+        arguments = {kind.kind: resource, "context": context}
+        completed = await self._limited(hook, kind.register_hook(), resource.provider_id, **arguments)
         if completed is None:
             return resource
         if not isinstance(completed, kind):
@@ -140,22 +150,24 @@ class Announcer(Generic[ResourceT]):
             raise BadBackendAnswerError(message, provider_id=resource.provider_id)
         return completed.copy_with(identifier=resource.identifier, provider_id=resource.provider_id)
 
-    async def _limited(self, call: Coroutine[Any, Any, T], hook: str, provider_id: str) -> T:
+    async def _limited(self, call: Callable[..., Any], hook: str, provider_id: str, **arguments: Any) -> Any:
         try:
-            async with asyncio.timeout(HOOK_TIMEOUT_S):
-                return await call
-        except HitchpostError as error:
-            error.provider_id = error.provider_id or provider_id
-            raise
-        except TimeoutError as error:
-            message = f"provider {provider_id} did not answer {hook} within {HOOK_TIMEOUT_S:g} s"
-            raise BackendUnavailableError(message, provider_id=provider_id) from error
-        except Exception as error:
+            async with asyncio.timeout(HOOK_TIMEOUT_S) as limit:
+                return await call(**arguments)
+        except BaseException as error:
+            if not is_failure(error):
+                raise
+            if limit.expired():
+                message = f"provider {provider_id} did not answer {hook} within {HOOK_TIMEOUT_S:g} s"
+                raise DeadlineExceededError(message, provider_id=provider_id) from error
+            if isinstance(error, HitchpostError):
+                error.provider_id = error.provider_id or provider_id
+                raise
             log.exception("hook %s of provider %s failed", hook, provider_id)
             message = (
                 f"hook {hook} of provider {provider_id} failed with {type(error).__name__}; the log has the details"
             )
-            raise BadBackendAnswerError(message, provider_id=provider_id) from error
+            raise ProviderDefectError(message, provider_id=provider_id) from error
 
     async def _run_to_end(self, work: Coroutine[Any, Any, T]) -> T:
         task = asyncio.ensure_future(work)

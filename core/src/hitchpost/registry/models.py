@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from hitchpost.api import (
+    Capability,
     GetModelRequest,
     Model,
     NoArguments,
@@ -51,7 +52,7 @@ class RegisteredModels:
         """Announce a model to its provider and, if it accepts, keep it."""
         provider_id = self._owner_of(request)
         self._check_serving(provider_id)
-        check_llama_model(request)
+        check_metadata(request)
         return await self._announcer.register(request.resource(provider_id), context)
 
     async def unregister_model(self, request: UnregisterModelRequest, context: RequestContext) -> None:
@@ -74,12 +75,17 @@ class RegisteredModels:
         raise BadRequestError(message, param="provider_id")
 
 
-def check_llama_model(request: RegisterModelRequest) -> None:
-    """Raises BadRequestError where `metadata.llama_model` names no known Llama model."""
-    llama_model = (request.metadata or {}).get("llama_model")
+def check_metadata(request: RegisterModelRequest) -> None:
+    """Raises BadRequestError where `metadata.llama_model` names no known Llama model, or `metadata.capabilities` no capabilities."""
+    metadata = request.metadata or {}
+    llama_model = metadata.get("llama_model")
     if llama_model is not None and (not isinstance(llama_model, str) or find_llama_model(llama_model) is None):
         message = f"metadata.llama_model {llama_model!r} is no known Llama model; give the repository id of one, or leave it out"
         raise BadRequestError(message, param="metadata.llama_model")
+    capabilities = metadata.get("capabilities", [])
+    if not isinstance(capabilities, list) or not all(capability in list(Capability) for capability in capabilities):
+        message = f"metadata.capabilities must be a list of some of: {', '.join(Capability)}"
+        raise BadRequestError(message, param="metadata.capabilities")
 
 
-__all__ = ["RegisteredModels", "check_llama_model"]
+__all__ = ["RegisteredModels", "check_metadata"]

@@ -44,20 +44,25 @@ class ResourceRegistry(Generic[ResourceT]):
 
     def entries(self) -> Iterator[Entry[ResourceT]]:
         """Every entry that a caller can name, in the order of registration."""
-        for origins in list(self._entries.values()):
-            entry = origins[max(origins)]
-            if entry.origin is not Origin.discovered or not self._is_registered_otherwise(entry):
-                yield entry
+        return (entry for identifier in list(self._entries) if (entry := self.find(identifier)) is not None)
 
     def find(self, identifier: str) -> Entry[ResourceT] | None:
         """The entry that holds the identifier, if any."""
         origins = self._entries.get(identifier)
-        return origins[max(origins)] if origins else None
+        if not origins:
+            return None
+        entry = origins[max(origins)]
+        return None if self._steps_back(entry) else entry
 
     def of_provider_resource(self, provider_resource_id: str) -> list[Entry[ResourceT]]:
-        """The entries, registered ones first, that stand for a resource by its provider's name for it."""
-        found = self._by_provider_resource.get(provider_resource_id, {}).values()
-        return sorted(found, key=lambda entry: -entry.origin)
+        """The entries that hold an identifier, registered ones first, by their provider's name for the resource."""
+        found = list(self._by_provider_resource.get(provider_resource_id, {}).values())
+        held = [entry for entry in found if self.find(entry.resource.identifier) is entry]
+        return sorted(held, key=lambda entry: -entry.origin)
+
+    def is_current(self, entry: Entry[ResourceT]) -> bool:
+        """Whether an entry is still kept, and was not replaced since it was looked up."""
+        return self._entries.get(entry.resource.identifier, {}).get(entry.origin) is entry
 
     def of_provider(self, provider_id: str) -> list[Entry[ResourceT]]:
         """All entries that a provider owns, shadowed ones included."""
@@ -96,10 +101,12 @@ class ResourceRegistry(Generic[ResourceT]):
         names = self._by_provider_resource.setdefault(resource.provider_resource_id, {})
         names[(resource.identifier, origin)] = entry
         others = [other for other in origins.values() if other is not entry]
+        if previous is not None and previous.resource.provider_id != resource.provider_id:
+            others.append(previous)
         if not others:
             return None
         winner = origins[max(origins)]
-        loser = others[0] if winner is entry else entry
+        loser = others[-1] if winner is entry else entry
         return (
             f"{self._noun()} {resource.identifier!r} of provider {winner.resource.provider_id} ({winner.origin.name}) "
             f"shadows that of provider {loser.resource.provider_id} ({loser.origin.name})"
@@ -123,7 +130,7 @@ class ResourceRegistry(Generic[ResourceT]):
         """
         entry = self.find(identifier)
         if entry is None:
-            raise NotFoundError(f"{self._noun().capitalize()} {identifier} not found", param="identifier")
+            raise NotFoundError(f"{self._noun().capitalize()} {identifier} not found", param=f"{self.kind.kind}_id")
         if entry.origin is not Origin.api:
             raise ConflictError(
                 f"{self._noun()} {identifier!r} comes from origin {entry.origin.name}, not from a registration through the API; "
@@ -152,10 +159,15 @@ class ResourceRegistry(Generic[ResourceT]):
                     param="metadata.llama_model",
                 )
 
-    def _is_registered_otherwise(self, discovered: Entry[ResourceT]) -> bool:
+    def _steps_back(self, entry: Entry[ResourceT]) -> bool:
+        if entry.origin is not Origin.discovered:
+            return False
+        names = self._by_provider_resource.get(entry.resource.provider_resource_id, {})
         return any(
-            entry.origin is not Origin.discovered and entry.resource.provider_id == discovered.resource.provider_id
-            for entry in self.of_provider_resource(discovered.resource.provider_resource_id)
+            other.origin is not Origin.discovered
+            and other.resource.provider_id == entry.resource.provider_id
+            and other.origin is max(self._entries[other.resource.identifier])
+            for other in names.values()
         )
 
     def _forget(self, entry: Entry[ResourceT]) -> None:

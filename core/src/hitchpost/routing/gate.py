@@ -3,12 +3,12 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
@@ -17,18 +17,22 @@ from hitchpost.config import ProviderLimits
 from hitchpost.errors import (
     BackendUnavailableError,
     BadRequestError,
+    ConfigError,
     DeadlineExceededError,
     HitchpostError,
     OverloadedError,
+    PluginError,
     ProviderDefectError,
 )
 from hitchpost.plugin import Provider
+from hitchpost.plugin.foreign import is_failure
 
-T = TypeVar("T")
 log = logging.getLogger("hitchpost.routing")
 
 RETRY_AFTER_S = 1.0
 """What a caller is told to wait who met a full queue or a provider that is not ready."""
+CLOSE_TIMEOUT_S = 10.0
+"""How long a provider may take to let go of a stream that is closed."""
 
 
 class ProviderState(StrEnum):
@@ -72,7 +76,7 @@ class ProviderGate:
         self.provider: Provider[Any] | None = None
         self.state = ProviderState.starting
         self.reason = ""
-        self.is_permanent = False
+        self.retry_after_s: float | None = RETRY_AFTER_S
         self.since = datetime.now(UTC)
         self.running = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -82,13 +86,21 @@ class ProviderGate:
         """Requests that wait for their turn."""
         return len(self._waiting)
 
-    def set_state(self, state: ProviderState, reason: str = "", *, is_permanent: bool = False) -> None:
-        """Change the state; `reason` says why the provider doesn't serve or is degraded."""
+    def set_state(self, state: ProviderState, reason: str = "", *, retry_after_s: float | None = RETRY_AFTER_S) -> None:
+        """Change the state; a provider that is draining stays so.
+
+        Args:
+            state: the new state.
+            reason: why the provider doesn't serve or is degraded.
+            retry_after_s: when a caller that is refused may try again; None where it failed for good.
+        """
+        if self.state is ProviderState.draining:
+            return
         if state is not self.state:
             self.since = datetime.now(UTC)
             level = logging.WARNING if reason else logging.INFO
             log.log(level, "provider %s/%s is %s%s", self.api, self.provider_id, state, f": {reason}" if reason else "")
-        self.state, self.reason, self.is_permanent = state, reason, is_permanent
+        self.state, self.reason, self.retry_after_s = state, reason, retry_after_s
 
     def check_serving(self) -> None:
         """Raises BackendUnavailableError, with the reason, unless the provider serves."""
@@ -98,8 +110,8 @@ class ProviderGate:
         raise BackendUnavailableError(
             f"provider {self.provider_id} is {self.state}{because}",
             provider_id=self.provider_id,
-            retry_after_s=None if self.is_permanent else RETRY_AFTER_S,
-            is_permanent=self.is_permanent,
+            retry_after_s=self.retry_after_s,
+            is_permanent=self.retry_after_s is None,
         )
 
     @asynccontextmanager
@@ -123,8 +135,8 @@ class ProviderGate:
         finally:
             self._leave()
 
-    async def answer(self, call: Awaitable[T], context: RequestContext) -> T:
-        """Await a provider's whole answer within the deadline.
+    async def answer(self, operation: str, request: object, context: RequestContext) -> Any:
+        """Await a whole answer of the provider's method `operation` within the deadline.
 
         Raises:
             DeadlineExceededError: it took too long.
@@ -132,59 +144,75 @@ class ProviderGate:
         """
         try:
             async with asyncio.timeout_at(context.deadline) as limit:
-                return await call
-        except Exception as error:
+                return await getattr(self.provider, operation)(request, context)
+        except BaseException as error:
+            if not is_failure(error):
+                raise
             raise self._translate(error, context, timed_out=limit.expired()) from error
 
-    async def events(self, stream: AsyncIterator[T], context: RequestContext) -> AsyncGenerator[T, None]:
-        """Pass on a provider's events within the deadline; errors as `answer`. Closing this closes the stream.
+    async def events(self, operation: str, request: object, context: RequestContext) -> AsyncGenerator[Any, None]:
+        """Pass on the events of the provider's method `operation` within the deadline; errors as `answer`. Closing this closes the stream.
 
         One timer serves the whole stream: a timer per event would cost more than the event.
         """
         loop = asyncio.get_running_loop()
         waiting: asyncio.Task[Any] | None = None
-        expired = False
+        expired = has_cancelled = False
 
         def expire() -> None:
-            nonlocal expired
+            nonlocal expired, has_cancelled
             expired = True
             if waiting is not None:
-                waiting.cancel()
+                has_cancelled = waiting.cancel()
 
         timer = loop.call_at(context.deadline, expire) if context.deadline is not None else None
+        stream: Any = None
         try:
+            stream = getattr(self.provider, operation)(request, context)
             while True:
-                waiting = asyncio.current_task()
                 if expired:
                     raise TimeoutError
+                waiting = task = asyncio.current_task()
                 try:
                     event = await anext(stream)
                 except StopAsyncIteration:
                     return
                 finally:
                     waiting = None
+                    if has_cancelled and task is not None:
+                        # The task is the consumer's: what was ours of its cancellation must not stay.
+                        task.uncancel()
+                        has_cancelled = False
                 yield event
-        except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if expired and task is not None and task.uncancel() == 0:
-                raise self._translate(TimeoutError(), context, timed_out=True) from error
-            raise
-        except Exception as error:
+        except BaseException as error:
+            if not is_failure(error):
+                raise
             raise self._translate(error, context, timed_out=expired) from error
         finally:
             if timer is not None:
                 timer.cancel()
-            close = getattr(stream, "aclose", None)
-            if close is not None:
-                await close()
+            await self._close(stream, context)
 
-    def _translate(self, error: Exception, context: RequestContext, *, timed_out: bool) -> HitchpostError:
+    async def _close(self, stream: Any, context: RequestContext) -> None:
+        close = getattr(stream, "aclose", None)
+        if close is None:
+            return
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await close()
+        except BaseException as error:
+            if not is_failure(error):
+                raise
+            message = "provider %s failed to close a stream (request %s)"
+            log.error(message, self.provider_id, context.request_id, exc_info=error)
+
+    def _translate(self, error: BaseException, context: RequestContext, *, timed_out: bool) -> HitchpostError:
         if timed_out:
             return DeadlineExceededError(
-                f"provider {self.provider_id} had no whole answer within {self.limits.timeout_s:g} s",
+                f"provider {self.provider_id} had no whole answer in time (limits.timeout_s is {self.limits.timeout_s:g})",
                 provider_id=self.provider_id,
             )
-        if isinstance(error, HitchpostError):
+        if isinstance(error, HitchpostError) and not isinstance(error, ConfigError | PluginError):
             error.provider_id = error.provider_id or self.provider_id
             return error
         log.error("provider %s failed (request %s)", self.provider_id, context.request_id, exc_info=error)
@@ -203,6 +231,10 @@ class ProviderGate:
             raise BadRequestError(
                 f"provider data for provider {self.provider_id} is wrong: {wrong}", provider_id=self.provider_id
             ) from error
+        except BaseException as error:
+            if not is_failure(error):
+                raise
+            raise self._translate(error, context, timed_out=False) from error
 
     async def _enter(self, deadline: float) -> None:
         if self.running < self.limits.max_concurrent and not self._waiting:
@@ -212,10 +244,11 @@ class ProviderGate:
             message = f"provider {self.provider_id} works on {self.running} requests and {len(self._waiting)} wait; try again later"
             raise OverloadedError(message, provider_id=self.provider_id, retry_after_s=RETRY_AFTER_S)
         loop = asyncio.get_running_loop()
+        patience_s = min(deadline - loop.time(), self.limits.queue_timeout_s)
         turn: asyncio.Future[None] = loop.create_future()
         self._waiting.append(turn)
         try:
-            async with asyncio.timeout_at(min(deadline, loop.time() + self.limits.queue_timeout_s)):
+            async with asyncio.timeout(patience_s):
                 await turn
         except BaseException as error:
             if turn.done() and not turn.cancelled():
@@ -226,7 +259,7 @@ class ProviderGate:
                     self._waiting.remove(turn)
             if not isinstance(error, TimeoutError):
                 raise
-            message = f"provider {self.provider_id} was busy for {self.limits.queue_timeout_s:g} s; try again later"
+            message = f"provider {self.provider_id} was busy for {max(0.0, patience_s):.3g} s; try again later"
             raise OverloadedError(message, provider_id=self.provider_id, retry_after_s=RETRY_AFTER_S) from error
 
     def _leave(self) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from typing import Any, cast
+from typing import Any
 
 from hitchpost.api import (
     ChatCompletionRequest,
@@ -19,7 +19,6 @@ from hitchpost.api import (
     needed_capabilities,
 )
 from hitchpost.errors import UnsupportedError
-from hitchpost.plugin import InferenceProvider
 from hitchpost.plugin.collect import check_all_finished
 from hitchpost.routing.gate import ProviderGate
 from hitchpost.routing.resolve import Resolver
@@ -41,33 +40,35 @@ class InferenceRouter:
 
     async def completion(self, request: CompletionRequest, context: RequestContext) -> CompletionResponse:
         """Continue a text and answer the whole continuation."""
-        gate, model = self._route(request)
-        async with gate.admit(context, model) as admitted:
-            return await gate.answer(_provider(gate).completion(request, admitted), admitted)
+        answer: CompletionResponse = await self._answer("completion", request, context)
+        return answer
 
     def stream_completion(
         self, request: CompletionRequest, context: RequestContext
     ) -> AsyncGenerator[CompletionEvent, None]:
         """Continue a text, event by event."""
-        return self._stream(InferenceProvider.stream_completion.__name__, request, context)
+        return self._stream("stream_completion", request, context)
 
     async def chat_completion(self, request: ChatCompletionRequest, context: RequestContext) -> ChatCompletionResponse:
         """Answer a conversation with the whole answer."""
-        gate, model = self._route(request)
-        async with gate.admit(context, model) as admitted:
-            return await gate.answer(_provider(gate).chat_completion(request, admitted), admitted)
+        answer: ChatCompletionResponse = await self._answer("chat_completion", request, context)
+        return answer
 
     def stream_chat_completion(
         self, request: ChatCompletionRequest, context: RequestContext
     ) -> AsyncGenerator[InferenceEvent, None]:
         """Answer a conversation, event by event."""
-        return self._stream(InferenceProvider.stream_chat_completion.__name__, request, context)
+        return self._stream("stream_chat_completion", request, context)
 
     async def embeddings(self, request: EmbeddingsRequest, context: RequestContext) -> EmbeddingsResponse:
         """Turn texts into vectors."""
+        answer: EmbeddingsResponse = await self._answer("embeddings", request, context)
+        return answer
+
+    async def _answer(self, operation: str, request: InferenceRequest, context: RequestContext) -> Any:
         gate, model = self._route(request)
         async with gate.admit(context, model) as admitted:
-            return await gate.answer(_provider(gate).embeddings(request, admitted), admitted)
+            return await gate.answer(operation, request, admitted)
 
     async def _stream(
         self, operation: str, request: ChatCompletionRequest | CompletionRequest, context: RequestContext
@@ -75,13 +76,12 @@ class InferenceRouter:
         gate, model = self._route(request)
         finished: set[int] = set()
         async with gate.admit(context, model) as admitted:
-            stream = getattr(_provider(gate), operation)(request, admitted)
-            async with aclosing(gate.events(stream, admitted)) as events:
+            async with aclosing(gate.events(operation, request, admitted)) as events:
                 async for event in events:
                     if type(event) is Finish:
                         finished.add(event.choice)
                     yield event
-            check_all_finished(finished, request.sampling_params.n, provider_id=gate.provider_id)
+            check_all_finished(finished, range(request.sampling_params.n), provider_id=gate.provider_id)
 
     def _route(self, request: InferenceRequest) -> tuple[ProviderGate, Model]:
         model = self._models.get(request.model_id)
@@ -91,15 +91,11 @@ class InferenceRouter:
         return gate, model
 
 
-def _provider(gate: ProviderGate) -> InferenceProvider[Any]:
-    return cast("InferenceProvider[Any]", gate.provider)
-
-
 def _check_capabilities(request: InferenceRequest, model: Model, gate: ProviderGate) -> None:
     can = gate.capabilities
     narrowed = model.metadata.get("capabilities")
     if isinstance(narrowed, list):
-        can = can & frozenset(narrowed)
+        can = frozenset(capability for capability in can if capability in narrowed)
     for capability, field in needed_capabilities(request):
         if capability not in can:
             message = (

@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+from hitchpost.api import PROTOCOLS
 from hitchpost.errors import BackendUnavailableError, ConfigError, HitchpostError, PluginError
 from hitchpost.plugin import Provider, ProviderDeps
 from hitchpost.plugin.declarations import load_import_string
+from hitchpost.plugin.foreign import is_failure
 from hitchpost.plugin.manager import HookManager
 from hitchpost.routing import ProviderGate, ProviderState
 from hitchpost.stack.plan import ProviderPlan
@@ -55,8 +57,8 @@ class Supervisor:
         self.first_attempt = asyncio.Event()
         """Set when the first attempt to start has ended, well or badly."""
 
-    def run(self, after: Awaitable[object]) -> None:
-        """Begin in the background, once `after` is done."""
+    def run(self, after: Sequence[asyncio.Event]) -> None:
+        """Begin in the background, once all of `after` are set."""
         self._task = asyncio.create_task(
             self._live(after), name=f"supervisor of {self.plan.api}/{self.plan.provider_id}"
         )
@@ -66,61 +68,75 @@ class Supervisor:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
-            if not self._task.cancelled() and self._task.exception() is not None:
-                log.error("supervisor of %s failed", self.plan.provider_id, exc_info=self._task.exception())
         await self._stop_provider()
 
-    async def _live(self, after: Awaitable[object]) -> None:
-        await after
+    async def _live(self, after: Sequence[asyncio.Event]) -> None:
+        try:
+            for event in after:
+                await event.wait()
+            await self._keep_up()
+        except Exception as error:
+            log.exception("the supervisor of provider %s failed", self.plan.provider_id)
+            self._fail(PluginError(f"unexpected {type(error).__name__}", distribution="hitchpost", stage="start"), None)
+        finally:
+            self.first_attempt.set()
+
+    async def _keep_up(self) -> None:
         delay_s = RETRY_FIRST_S
-        while True:
+        while not self._is_draining:
             try:
                 await self._start()
             except HitchpostError as error:
-                self._fail(error)
-                if self.gate.is_permanent:
+                if self.plan.problem is not None or _is_permanent(error):
+                    self._fail(error, None)
                     return
+                self._fail(error, delay_s)
                 await asyncio.sleep(delay_s)
                 delay_s = min(delay_s * 2, RETRY_LONGEST_S)
             else:
                 delay_s = RETRY_FIRST_S
                 await self._watch()
 
+    @property
+    def _is_draining(self) -> bool:
+        return self.gate.state is ProviderState.draining
+
     async def _start(self) -> None:
         if self.plan.problem is not None:
             raise BackendUnavailableError(self.plan.problem, is_permanent=True)
-        provider = await _guarded(asyncio.to_thread(self._construct), "build", START_TIMEOUT_S)
-        self.gate.provider = provider
+        self.gate.provider = provider = await _guarded("build", START_TIMEOUT_S, asyncio.to_thread, self._construct)
         try:
-            await _guarded(provider.start(), "start", START_TIMEOUT_S)
+            await _guarded("start", START_TIMEOUT_S, provider.start)
             self._hooks.register_provider(self.plan.api, self.plan.provider_id, provider)
             await self._synchronize(True)
         except BaseException:
             await self._stop_provider()
             raise
-        if not self._is_draining:
-            self.gate.set_state(ProviderState.ready)
+        self.gate.set_state(ProviderState.ready)
         self.first_attempt.set()
-
-    @property
-    def _is_draining(self) -> bool:
-        return self.gate.state is ProviderState.draining
 
     def _construct(self) -> Provider[Any]:
         spec = self.plan.spec
         if spec is None:
             raise ConfigError(f"provider {self.plan.provider_id} has no provider type")
-        provider = load_import_string(spec.factory)(self.plan.config, self._deps())
+        try:
+            provider = load_import_string(spec.factory)(self.plan.config, self._deps())
+        except StopIteration as error:
+            # A future can't hold one: the thread that runs this would never be heard of again.
+            raise RuntimeError("the factory raised StopIteration") from error
+        distribution = spec.factory.partition(":")[0].partition(".")[0]
         if not isinstance(provider, Provider):
             message = f"factory {spec.factory} made {type(provider).__name__}, which is no subclass of hitchpost.plugin.Provider"
-            raise PluginError(message, distribution=spec.factory.partition(".")[0], stage="start")
+            raise PluginError(message, distribution=distribution, stage="start")
+        methods = vars(PROTOCOLS[spec.api]) if spec.api in PROTOCOLS else ()
+        missing = [name for name in methods if not name.startswith("_") and not hasattr(provider, name)]
+        if missing:
+            message = f"{type(provider).__name__} lacks methods of the API {spec.api}: {', '.join(missing)}"
+            raise PluginError(message, distribution=distribution, stage="start")
         return provider
 
-    def _fail(self, error: HitchpostError) -> None:
-        permanent = isinstance(error, PluginError) or (
-            isinstance(error, BackendUnavailableError) and error.is_permanent
-        )
-        self.gate.set_state(ProviderState.failed, error.message, is_permanent=permanent)
+    def _fail(self, error: HitchpostError, retry_after_s: float | None) -> None:
+        self.gate.set_state(ProviderState.failed, error.message, retry_after_s=retry_after_s)
         self._withdraw()
         self.first_attempt.set()
 
@@ -132,7 +148,7 @@ class Supervisor:
             if provider is None or self._is_draining:
                 return
             try:
-                await _guarded(provider.health(), "answer the health check", HEALTH_TIMEOUT_S)
+                await _guarded("answer the health check", HEALTH_TIMEOUT_S, provider.health)
             except HitchpostError as error:
                 self.gate.set_state(ProviderState.degraded, error.message)
                 continue
@@ -146,23 +162,33 @@ class Supervisor:
         if provider is None:
             return
         try:
-            await _guarded(provider.stop(), "stop", STOP_TIMEOUT_S)
+            await _guarded("stop", STOP_TIMEOUT_S, provider.stop)
         except HitchpostError as error:
             log.warning("provider %s: %s", self.plan.provider_id, error.message)
 
 
-async def _guarded(step: Awaitable[Any], what: str, timeout_s: float) -> Any:
-    """Await a step of somebody else's code; whatever it raises comes out as a HitchpostError that names the step."""
+def _is_permanent(error: HitchpostError) -> bool:
+    if isinstance(error, BackendUnavailableError):
+        return error.is_permanent
+    return isinstance(error, ConfigError | PluginError)
+
+
+async def _guarded(what: str, timeout_s: float, step: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
+    """Await a step of somebody else's code; whatever it raises comes out as a HitchpostError that names the step.
+
+    What the provider did not say in an error of ours stays in the log: callers read the reason too.
+    """
     try:
-        async with asyncio.timeout(timeout_s):
-            return await step
-    except HitchpostError:
-        raise
-    except TimeoutError as error:
-        raise BackendUnavailableError(f"it did not {what} within {timeout_s:g} s") from error
-    except (Exception, SystemExit) as error:
+        async with asyncio.timeout(timeout_s) as limit:
+            return await step(*arguments)
+    except BaseException as error:
+        if isinstance(error, HitchpostError) or not is_failure(error):
+            raise
+        if limit.expired():
+            raise BackendUnavailableError(f"it did not {what} within {timeout_s:g} s") from error
         log.exception("a provider failed to %s", what)
-        raise BackendUnavailableError(f"it failed to {what}: {type(error).__name__}: {error}") from error
+        message = f"it failed to {what} with {type(error).__name__}; the log has the details"
+        raise BackendUnavailableError(message) from error
 
 
 __all__ = ["Supervisor"]

@@ -17,8 +17,9 @@ from hitchpost.config.load import validate_as
 from hitchpost.errors import BackendUnavailableError, BadRequestError, ConfigError, NotFoundError
 from hitchpost.plugin.catalog import Catalog
 from hitchpost.plugin.declarations import Preset, ProviderSpec, load_import_string
-from hitchpost.plugin.discovery import Plugins
-from hitchpost.registry import Origin, check_llama_model
+from hitchpost.plugin.discovery import Plugins, is_named
+from hitchpost.registry import Origin, check_metadata
+from hitchpost.stack.presets import chosen_presets, undisputed_presets
 
 Key = tuple[Api, str]
 log = logging.getLogger("hitchpost.stack")
@@ -37,6 +38,8 @@ class ProviderPlan:
     spec: ProviderSpec | None = None
     config: BaseModel | None = None
     provider_data: type[BaseModel] | None = None
+    is_preset: bool = False
+    """Whether a plugin wrote it. What is wrong with it then makes it fail alone; what an operator wrote is to be corrected first."""
     problem: str | None = None
 
     @property
@@ -74,6 +77,13 @@ class _Draft:
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
+    def blame(self, plan: ProviderPlan, problem: str) -> None:
+        """Write down what is wrong with a provider."""
+        if plan.is_preset:
+            plan.problem = problem
+        else:
+            self.problems.append(problem)
+
 
 def plan_stack(config: RunConfig | None, plugins: Plugins, catalog: Catalog) -> StackPlan:
     """Plan a stack. Without a config, every preset of the loaded plugins is built and nothing else.
@@ -84,16 +94,14 @@ def plan_stack(config: RunConfig | None, plugins: Plugins, catalog: Catalog) -> 
         ConfigError: the config contradicts itself or the plugins; `problems` has every contradiction with its YAML path.
     """
     draft = _Draft()
-    presets = [preset for report in plugins.reports for preset in report.presets]
     if config is None:
-        chosen = [(preset, f"preset {preset.name}") for preset in presets]
+        _plan_presets(draft, undisputed_presets(plugins.reports, draft.notes), catalog)
     else:
         _plan_config_providers(draft, config, catalog)
-        chosen = _chosen_presets(draft, config, presets)
-    _plan_presets(draft, chosen, catalog)
-    if config is not None:
+        _plan_presets(draft, chosen_presets(config.presets, plugins.reports, draft.problems), catalog)
         _plan_models(draft, config.models)
         _check_apis(draft, config)
+        _check_plugin_names(draft, config, plugins)
     _check_needs(draft)
     start_order = _start_order(draft)
     if draft.problems:
@@ -121,11 +129,11 @@ def _plan_config_providers(draft: _Draft, config: RunConfig, catalog: Catalog) -
                     f"{path}.provider_id: {entry.provider_id!r} is taken by {draft.providers[plan.key].origin}"
                 )
                 continue
-            _fill_plan(plan, entry.config, f"{path}.config", catalog, draft)
+            _fill_plan(plan, entry.config, catalog, draft)
             draft.providers[plan.key] = plan
 
 
-def _fill_plan(plan: ProviderPlan, config: Mapping[str, Any], path: str, catalog: Catalog, draft: _Draft) -> None:
+def _fill_plan(plan: ProviderPlan, config: Mapping[str, Any], catalog: Catalog, draft: _Draft) -> None:
     """Add what the provider type says; whatever is the fault of its package becomes the plan's problem."""
     try:
         plan.spec = catalog.get(plan.api, plan.provider_type).spec
@@ -138,41 +146,38 @@ def _fill_plan(plan: ProviderPlan, config: Mapping[str, Any], path: str, catalog
         draft.notes.append(
             f"{plan.origin}: provider type {plan.provider_type} is deprecated: {plan.spec.deprecated}{instead}"
         )
+    problems: list[str] = []
     try:
-        config_class = load_import_string(plan.spec.config)
-        plan.provider_data = load_import_string(plan.spec.provider_data) if plan.spec.provider_data else None
-    except Exception as error:
+        plan.provider_data = _load_model(plan.spec.provider_data) if plan.spec.provider_data else None
+        plan.config = validate_as(_load_model(plan.spec.config), config, f"{plan.origin}.config", problems)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         log.exception("provider type %s can't be loaded", plan.provider_type)
-        plan.problem = f"provider type {plan.provider_type} can't be loaded: {type(error).__name__}: {error}"
-        return
-    plan.config = validate_as(config_class, config, path, draft.problems)
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        why = f"module {missing!r} is not installed" if missing else f"{type(error).__name__}; the log has the details"
+        plan.problem = f"provider type {plan.provider_type} can't be loaded: {why}"
+    for problem in problems:
+        draft.blame(plan, problem)
 
 
-def _chosen_presets(draft: _Draft, config: RunConfig, presets: Sequence[Preset]) -> list[tuple[Preset, str]]:
-    chosen = []
-    for index, name in enumerate(config.presets):
-        named = [preset for preset in presets if preset.name == name]
-        if named:
-            chosen += [(preset, f"presets[{index}] ({name})") for preset in named]
-        else:
-            available = ", ".join(preset.name for preset in presets) or "none"
-            draft.problems.append(f"presets[{index}]: no loaded plugin has a preset {name!r}; available: {available}")
-    return chosen
+def _load_model(import_string: str) -> type[BaseModel]:
+    found = load_import_string(import_string)
+    if not isinstance(found, type) or not issubclass(found, BaseModel):
+        raise TypeError(f"{import_string} is no pydantic model")
+    return found
 
 
 def _plan_presets(draft: _Draft, chosen: Sequence[tuple[Preset, str]], catalog: Catalog) -> None:
-    names: dict[str, str] = {}
     for preset, origin in chosen:
-        if preset.name in names:
-            draft.problems.append(f"{origin}: two plugins have a preset of this name; keep one out by plugins.deny")
-            continue
-        names[preset.name] = origin
-        plan = ProviderPlan(preset.api, preset.provider_id, preset.provider_type, ProviderLimits(), origin)
+        plan = ProviderPlan(
+            preset.api, preset.provider_id, preset.provider_type, ProviderLimits(), origin, is_preset=True
+        )
         if plan.key in draft.providers:
             taken = draft.providers[plan.key].origin
             draft.problems.append(f"{origin}: its provider {plan.provider_id!r} of {plan.api} is taken by {taken}")
             continue
-        _fill_plan(plan, preset.config, f"{origin}.config", catalog, draft)
+        _fill_plan(plan, preset.config, catalog, draft)
         draft.providers[plan.key] = plan
         for request in preset.resources:
             draft.resources.append(PlannedResource(request, preset.provider_id, Origin.preset))
@@ -190,7 +195,7 @@ def _plan_models(draft: _Draft, models: Sequence[RegisterModelRequest]) -> None:
             continue
         seen[request.model_id] = index
         try:
-            check_llama_model(request)
+            check_metadata(request)
         except BadRequestError as error:
             draft.problems.append(f"{path}: {error.message}")
         owner = request.provider_id or (owners[0] if len(owners) == 1 else None)
@@ -210,12 +215,22 @@ def _plan_models(draft: _Draft, models: Sequence[RegisterModelRequest]) -> None:
 
 
 def _check_apis(draft: _Draft, config: RunConfig) -> None:
+    served = {plan.api.value for plan in draft.providers.values()}
     for index, name in enumerate(config.apis):
         if name not in list(Api):
             draft.notes.append(f"apis[{index}]: {name!r} is no API of this host; ignored")
+        elif name in PROVIDABLE and name not in served:
+            draft.notes.append(f"apis[{index}]: {name} has no provider and is not served")
     if config.apis:
-        unlisted = sorted({plan.api.value for plan in draft.providers.values()} - set(config.apis))
+        unlisted = sorted(served - set(config.apis))
         draft.notes += [f"apis: {name} has providers and is served although it is not listed" for name in unlisted]
+
+
+def _check_plugin_names(draft: _Draft, config: RunConfig, plugins: Plugins) -> None:
+    for key, names in (("allow", config.plugins.allow or ()), ("deny", config.plugins.deny)):
+        for index, name in enumerate(names):
+            if not any(is_named(report, [name]) for report in plugins.reports):
+                draft.notes.append(f"plugins.{key}[{index}]: no installed plugin or distribution is called {name!r}")
 
 
 def _check_needs(draft: _Draft) -> None:
@@ -225,22 +240,28 @@ def _check_needs(draft: _Draft) -> None:
             api.value for api in (plan.spec.needs if plan.spec else ()) if api in PROVIDABLE and api not in served
         ]
         if missing:
-            draft.problems.append(
-                f"{plan.origin}: provider type {plan.provider_type} needs a provider of {', '.join(missing)}"
-            )
+            what = f"provider type {plan.provider_type} needs a provider of {', '.join(missing)}"
+            draft.blame(plan, f"{plan.origin}: {what}")
 
 
 def _start_order(draft: _Draft) -> list[ProviderPlan]:
     sorter: TopologicalSorter[Key] = TopologicalSorter()
     for plan in draft.providers.values():
-        calls = {*plan.spec.needs, *plan.spec.uses} if plan.spec else set()
+        calls = {*plan.spec.needs, *plan.spec.uses} if plan.spec and plan.problem is None else set()
         sorter.add(plan.key, *(other.key for other in draft.providers.values() if other.api in calls))
     try:
         return [draft.providers[key] for key in sorter.static_order()]
     except CycleError as error:
-        names = " -> ".join(f"{api}/{provider_id}" for api, provider_id in error.args[1])
-        draft.problems.append(f"providers: they need each other in a circle: {names}")
-        return []
+        circle = [draft.providers[key] for key in error.args[1]]
+        names = " -> ".join(f"{plan.api}/{plan.provider_id}" for plan in circle)
+        problem = f"providers: they need each other in a circle: {names}"
+        presets = [plan for plan in circle if plan.is_preset]
+        if not presets:
+            draft.problems.append(problem)
+            return []
+        for plan in presets:
+            plan.problem = problem
+        return _start_order(draft)
 
 
 __all__ = ["PlannedResource", "ProviderPlan", "StackPlan", "plan_stack"]

@@ -79,8 +79,7 @@ class Stack:
         for supervisor in self._start_order:
             spec = supervisor.plan.spec
             calls = (*spec.needs, *spec.uses) if spec else ()
-            needed = [other.first_attempt.wait() for api in calls for other in by_api.get(api, ())]
-            supervisor.run(asyncio.gather(*needed))
+            supervisor.run([other.first_attempt for api in calls for other in by_api.get(api, ())])
         await asyncio.gather(*(supervisor.first_attempt.wait() for supervisor in self._start_order))
         self._was_built = True
 
@@ -88,8 +87,7 @@ class Stack:
         """Take no more requests; those under way go on."""
         self._is_draining = True
         for gate in self.providers:
-            if gate.state is not ProviderState.failed:
-                gate.set_state(ProviderState.draining)
+            gate.set_state(ProviderState.draining)
 
     async def stop(self) -> None:
         """Stop every provider, those that need others first."""
