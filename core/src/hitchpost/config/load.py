@@ -8,9 +8,12 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from hitchpost.api import RegisterModelRequest
 from hitchpost.config.placeholders import fill_placeholders, join_path
 from hitchpost.config.run_config import OBSOLETE_KEYS, RunConfig
 from hitchpost.errors import ConfigError
+
+MERGE_TAG = "tag:yaml.org,2002:merge"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +24,26 @@ class LoadedRunConfig:
     notes: Sequence[str]
 
 
+MAX_VALUES = 100_000
+"""How many values a run config may hold, with its aliases written out: a few lines of them can stand for billions."""
+
+
 class _UniqueKeyLoader(yaml.SafeLoader):
     """YAML forbids a key twice in one mapping, but PyYAML silently takes the last."""
+
+    def read(self) -> Any:
+        """The document as mappings, lists and scalars."""
+        node = self.get_single_node()
+        if node is None:
+            return None
+        _count_values(node, {})
+        return self.construct_document(node)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[Hashable] = set()
         for key_node, _ in node.value:
+            if key_node.tag == MERGE_TAG:
+                continue
             key = self.construct_object(key_node, deep=True)
             if isinstance(key, Hashable) and key in seen:
                 raise yaml.constructor.ConstructorError(
@@ -48,9 +65,12 @@ def load_run_config(path: Path, environ: Mapping[str, str]) -> LoadedRunConfig:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ConfigError(f"run config {path} can't be read: {reason}") from error
     try:
-        data = yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506 - a SafeLoader with one more check
-    except yaml.YAMLError as error:
-        raise ConfigError(f"run config {path} is not YAML: {' '.join(str(error).split())}") from error
+        data = _UniqueKeyLoader(text).read()
+    except RecursionError as error:
+        raise ConfigError(f"run config {path} is nested too deeply") from error
+    except Exception as error:
+        # PyYAML's own text quotes the line, which may hold a key; and a bad date or number comes out as a bare ValueError.
+        raise ConfigError(f"run config {path} is not YAML: {_place_and_problem(error)}") from error
     if not isinstance(data, dict):
         raise ConfigError(f"run config {path} is not a mapping; it needs at least the key `providers` or `presets`")
     loaded = parse_run_config(data, environ, name=str(path))
@@ -79,7 +99,8 @@ def parse_run_config(data: dict[str, Any], environ: Mapping[str, str], *, name: 
     try:
         config = RunConfig.model_validate({key: value for key, value in filled.items() if value is not None})
     except ValidationError as error:
-        problems += validation_problems(error)
+        unset = {problem.partition(": ")[0] for problem in problems}
+        problems += [line for line in validation_problems(error) if line.partition(": ")[0] not in unset]
     if problems:
         raise ConfigError(
             f"run config {name} has {len(problems)} problem{'s' if len(problems) > 1 else ''}", problems=tuple(problems)
@@ -87,7 +108,45 @@ def parse_run_config(data: dict[str, Any], environ: Mapping[str, str], *, name: 
     for key in ("shields", "memory_banks", "metadata_store"):
         if getattr(config, key):
             notes.append(f"{key}: not served by this version of Hitchpost; ignored")
-    return LoadedRunConfig(config, notes)
+    return LoadedRunConfig(config, notes + _unknown_model_keys(filled.get("models")))
+
+
+def _unknown_model_keys(models: Any) -> list[str]:
+    # The type is that of the register request, which ignores what it doesn't know; a human who mistyped is to hear of it.
+    return [
+        f"models[{index}].{key}: unknown key, ignored"
+        for index, entry in enumerate(models or [])
+        for key in entry
+        if key not in RegisterModelRequest.model_fields
+    ]
+
+
+def _count_values(node: yaml.Node, counts: dict[int, int]) -> int:
+    """How many values a node holds, its aliases written out; refused where it holds too many, or itself."""
+    known = counts.get(id(node))
+    if known is not None:
+        if known < 0:
+            raise yaml.MarkedYAMLError(problem="an alias stands for what it is in", problem_mark=node.start_mark)
+        return known
+    counts[id(node)] = -1
+    children: list[yaml.Node] = []
+    if isinstance(node, yaml.SequenceNode):
+        children = node.value
+    elif isinstance(node, yaml.MappingNode):
+        children = [child for pair in node.value for child in pair]
+    counts[id(node)] = count = 1 + sum(_count_values(child, counts) for child in children)
+    if count > MAX_VALUES:
+        problem = f"it holds more than {MAX_VALUES} values with its aliases written out"
+        raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
+    return count
+
+
+def _place_and_problem(error: Exception) -> str:
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return str(error) if isinstance(error, yaml.YAMLError) else "a date, number or tag can't be read"
+    mark = error.problem_mark or error.context_mark
+    what = " ".join((error.problem or error.context or "unknown problem").split())
+    return what if mark is None else f"line {mark.line + 1}, column {mark.column + 1}: {what}"
 
 
 def validation_problems(error: ValidationError, path: str = "") -> list[str]:
