@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from hitchpost.api.content import has_images
 from hitchpost.api.messages import messages_have_images
 from hitchpost.api.tools import NamedToolChoice, ToolChoiceMode
 
@@ -49,6 +50,8 @@ _FIELDS: tuple[tuple[str, Capability, Callable[[Any], bool]], ...] = (
     ("response_format", Capability.json_schema, lambda request: request.response_format is not None and request.response_format.type != "grammar"),
     ("logprobs", Capability.logprobs, lambda request: request.logprobs is not None),
     ("messages", Capability.vision, lambda request: messages_have_images(request.messages)),
+    ("content", Capability.vision, lambda request: has_images([request.content])),
+    ("contents", Capability.vision, lambda request: has_images(request.contents)),
 )  # fmt: skip
 
 _SAMPLING_FIELDS: tuple[tuple[str, Capability, Callable[[Any], bool]], ...] = (

@@ -62,7 +62,9 @@ Message = Annotated[
 
 def messages_have_images(messages: Sequence[Message]) -> bool:
     """Whether any of the messages holds an image."""
-    return has_images(message.content for message in messages)
+    contents = [message.content for message in messages]
+    contexts = [message.context for message in messages if isinstance(message, UserMessage) and message.context]
+    return has_images([*contents, *contexts])
 
 
 __all__ = [

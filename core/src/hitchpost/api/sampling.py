@@ -32,12 +32,12 @@ class SamplingParams(WireModel):
     """0: no limit."""
     max_tokens: Annotated[int, Field(ge=0)] | None = 0
     """0: the rest of the context."""
-    repetition_penalty: Annotated[float, Field(ge=0)] | None = 1.0
+    repetition_penalty: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = 1.0
     """0 and 1: none."""
 
     stop: list[str] | None = None
     """Texts that end the answer; they are not part of it."""
-    seed: int | None = None
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
     n: Annotated[int, Field(ge=1, le=128)] = 1
     """How many choices to answer."""
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.0
