@@ -36,11 +36,9 @@ class RefusalPart(WireModel):
     refusal: str
 
 
-TextContent = str | Annotated[list[TextPart], Field(fail_fast=True)]
-UserContent = str | Annotated[list[Annotated[TextPart | ImagePart, Field(discriminator="type")]], Field(fail_fast=True)]
-AssistantContent = (
-    str | Annotated[list[Annotated[TextPart | RefusalPart, Field(discriminator="type")]], Field(fail_fast=True)]
-)
+TextContent = str | list[TextPart]
+UserContent = str | list[Annotated[TextPart | ImagePart, Field(discriminator="type")]]
+AssistantContent = str | list[Annotated[TextPart | RefusalPart, Field(discriminator="type")]]
 
 
 class FunctionCall(WireModel):
@@ -78,7 +76,7 @@ class AssistantMessage(WireModel):
     role: Literal["assistant"]
     content: AssistantContent | None = None
     refusal: str | None = None
-    tool_calls: Annotated[list[ToolCall], Field(fail_fast=True)] | None = None
+    tool_calls: list[ToolCall] | None = None
 
 
 class ToolMessage(WireModel):
@@ -190,12 +188,12 @@ class SamplingFields(WireModel):
 class ChatCompletionRequest(SamplingFields):
     """Body of POST /v1/chat/completions."""
 
-    messages: Annotated[list[Message], Field(min_length=1, fail_fast=True)]
+    messages: Annotated[list[Message], Field(min_length=1)]
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
     """The newer name of `max_tokens`, and the one that holds where both are given."""
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
-    tools: Annotated[list[Tool], Field(fail_fast=True)] | None = None
+    tools: list[Tool] | None = None
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     response_format: ResponseFormat | None = None
@@ -207,15 +205,13 @@ class ChatCompletionRequest(SamplingFields):
     web_search_options: Any = None
 
 
-TokenIds = Annotated[list[int], Field(fail_fast=True)]
+TokenIds = list[int]
 
 
 class CompletionRequest(SamplingFields):
     """Body of POST /v1/completions."""
 
-    prompt: (
-        str | Annotated[list[str], Field(fail_fast=True)] | TokenIds | Annotated[list[TokenIds], Field(fail_fast=True)]
-    )
+    prompt: str | list[str] | TokenIds | list[TokenIds]
     best_of: Annotated[int, Field(ge=1)] | None = None
     echo: bool | None = None
     suffix: str | None = None
@@ -229,12 +225,7 @@ class EmbeddingsRequest(WireModel):
     """Body of POST /v1/embeddings."""
 
     model: str
-    input: (
-        Input
-        | Annotated[list[Input], Field(fail_fast=True)]
-        | TokenIds
-        | Annotated[list[TokenIds], Field(fail_fast=True)]
-    )
+    input: Input | list[Input] | TokenIds | list[TokenIds]
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: Annotated[int, Field(ge=1)] | None = None
 
