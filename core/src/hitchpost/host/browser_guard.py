@@ -34,9 +34,9 @@ class BrowserGuard:
         """Raises PermissionDeniedError where the request comes from a page that has no business here."""
         host = request.headers.get("Host", "")
         name = _name_of(host)
-        if self._is_local_only and not (name in self._allowed or _is_private(name)):
+        if name is None or (self._is_local_only and not (name in self._allowed or _is_private(name))):
             raise PermissionDeniedError(
-                f"this host listens on a loopback address only and does not answer to the name {name!r}; "
+                f"this host listens on a loopback address only and does not answer to the name {host!r}; "
                 "use localhost or an IP address"
             )
         origin = request.headers.get("Origin")
@@ -45,11 +45,11 @@ class BrowserGuard:
 
 
 @lru_cache(maxsize=256)
-def _name_of(host: str) -> str:
+def _name_of(host: str) -> str | None:
     try:
         return (urlsplit(f"//{host}").hostname or "").lower()
     except ValueError:
-        return host.lower()
+        return None
 
 
 @lru_cache(maxsize=256)

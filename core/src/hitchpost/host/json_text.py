@@ -1,11 +1,11 @@
 """JSON for answers: fast on the hot path, and valid whatever text a provider produced."""
 
-import json
 from json.encoder import encode_basestring
 from typing import Any
 
 from aiohttp import web
-from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
+from pydantic import BaseModel
+from pydantic_core import PydanticSerializationError, to_json
 
 # Legal in JSON, but readers that split lines the way `str.splitlines` does would cut an event in two there.
 _LINE_BREAKS = {"\x85": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"}
@@ -33,8 +33,20 @@ def json_bytes(value: Any) -> bytes:
     try:
         return to_json(value, inf_nan_mode="null")
     except PydanticSerializationError:
-        plain = to_jsonable_python(value, inf_nan_mode="null")
-        return encoded(json.dumps(plain, ensure_ascii=False, separators=(",", ":")))
+        return to_json(_repaired(value), inf_nan_mode="null")
+
+
+def _repaired(value: Any) -> Any:
+    match value:
+        case str():
+            return encoded(value).decode()
+        case dict():
+            return {_repaired(key): _repaired(inner) for key, inner in value.items()}
+        case list() | tuple():
+            return [_repaired(inner) for inner in value]
+        case BaseModel():
+            return _repaired(value.model_dump())
+    return value
 
 
 def encoded(text: str) -> bytes:

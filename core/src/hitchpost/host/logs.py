@@ -37,10 +37,10 @@ def configure_logging(environ: Mapping[str, str], stream: TextIO) -> None:
         ConfigError: one of them says what isn't known.
     """
     log_format = environ.get(FORMAT_VARIABLE) or "text"
-    level = (environ.get(LEVEL_VARIABLE) or "INFO").upper()
+    level = environ.get(LEVEL_VARIABLE) or "INFO"
     if log_format not in ("text", "json"):
         raise ConfigError(f"{FORMAT_VARIABLE} is {log_format!r}; it can be text or json")
-    if level not in _LEVELS:
+    if level.upper() not in _LEVELS:
         raise ConfigError(f"{LEVEL_VARIABLE} is {level!r}; it can be {', '.join(_LEVELS)}")
     text = logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
     handler = logging.StreamHandler(stream)
@@ -50,7 +50,7 @@ def configure_logging(environ: Mapping[str, str], stream: TextIO) -> None:
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(logging.WARNING)
-    logging.getLogger("hitchpost").setLevel(level)
+    logging.getLogger("hitchpost").setLevel(level.upper())
 
 
 __all__ = ["FORMAT_VARIABLE", "LEVEL_VARIABLE", "JsonFormatter", "configure_logging"]
