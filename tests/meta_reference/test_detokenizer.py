@@ -43,8 +43,8 @@ def test_begun_character_at_the_end_becomes_the_replacement_character() -> None:
     assert [text.push(0), text.finish()] == ["a", "\ufffd"]
 
 
-def test_hidden_token_has_no_text_and_breaks_no_character() -> None:
-    text = Detokenizer({0: b"\xc3", 1: b"<|hidden|>", 2: b"\xbc"}.__getitem__, hidden={1})
+def test_token_without_text_breaks_no_character() -> None:
+    text = detokenizer(b"\xc3", b"", b"\xbc")
 
     assert [text.push(0), text.push(1), text.push(2)] == ["", "", "ü"]
 

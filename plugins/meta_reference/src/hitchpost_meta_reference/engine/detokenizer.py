@@ -5,7 +5,7 @@ begun character back, and puts U+FFFD only for bytes that nothing can complete a
 """
 
 import codecs
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
 _utf8_decoder = codecs.getincrementaldecoder("utf-8")
 
@@ -14,19 +14,15 @@ class Detokenizer:
     """The text of one choice.
 
     Args:
-        token_bytes: the bytes that a token stands for.
-        hidden: tokens that say something to the engine, not to the reader; they have no text.
+        token_bytes: the bytes that a token stands for; none where it says something to the engine only.
     """
 
-    def __init__(self, token_bytes: Callable[[int], bytes], hidden: Collection[int] = frozenset()) -> None:
+    def __init__(self, token_bytes: Callable[[int], bytes]) -> None:
         self._token_bytes = token_bytes
-        self._hidden = hidden
         self._decoder = _utf8_decoder("replace")
 
     def push(self, token: int) -> str:
         """Takes the next token and returns the characters that are now whole, maybe none."""
-        if token in self._hidden:
-            return ""
         return self._decoder.decode(self._token_bytes(token))
 
     def finish(self) -> str:

@@ -1,0 +1,1 @@
+"""The provider type `inline::meta-reference` of the API inference."""
