@@ -169,6 +169,12 @@ def _attempt(report: PluginReport, stage: PluginStage, step: Callable[[], Any]) 
         raise _refusal(report, stage, describe(error)) from error
 
 
+def _is_found_elsewhere(path: Path) -> bool:
+    """Whether `import stem` would find another module; in the current folder it finds the file itself."""
+    found = importlib.util.find_spec(path.stem)
+    return found is not None and (found.origin is None or not path.samefile(found.origin))
+
+
 def _import_file(path: Path) -> ModuleType:
     if not path.stem.isidentifier():
         raise ImportError(
@@ -176,7 +182,7 @@ def _import_file(path: Path) -> ModuleType:
         )
     if _is_loaded_from(path):
         return sys.modules[path.stem]
-    if path.stem in sys.modules or importlib.util.find_spec(path.stem) is not None:
+    if path.stem in sys.modules or _is_found_elsewhere(path):
         raise ImportError(
             f"{path} would be imported as {path.stem!r}, but a module of that name exists already; rename the file"
         )

@@ -8,6 +8,8 @@ from hitchpost.host.json_text import json_value
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 _CODES: dict[type[HitchpostError], str] = {NotFoundError: "model_not_found", UnauthenticatedError: "invalid_api_key"}
 _HTTP_CODES = {404: "unknown_url", 405: "method_not_allowed", 408: "request_timeout", 415: "unsupported_media_type"}
+_PARAMS = {"model_id": "model", "content": "prompt", "contents": "input"}
+"""Fields that have another name in OpenAI's requests."""
 
 
 class OpenAISurface:
@@ -22,7 +24,8 @@ class OpenAISurface:
     def error_body(self, error: HitchpostError) -> Any:
         """See `Surface`."""
         code = _CODES.get(type(error), error.code)
-        return _envelope(error.openai_status, error.message, error.param, code)
+        param = _PARAMS.get(error.param, error.param) if error.param else None
+        return _envelope(error.openai_status, error.message, param, code)
 
     def http_error_body(self, status: int, message: str, asked: str) -> Any:
         """See `Surface`."""
