@@ -20,8 +20,8 @@ from jinja2.exceptions import SecurityError
 from jinja2.ext import Extension, loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from hitchpost_meta_reference.engine.decoder_config import read_json
 from hitchpost_meta_reference.engine.errors import ChatTemplateError
+from hitchpost_meta_reference.engine.files import read_json
 
 MAX_TEMPLATE_CHARS = 1_000_000
 MAX_OUTPUT_CHARS = 16_000_000

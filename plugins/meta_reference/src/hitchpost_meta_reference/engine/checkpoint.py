@@ -9,12 +9,12 @@
 | blocks.N.down | mlp.down_proj | feed_forward.w2 |
 | norms, output | input_layernorm, post_attention_layernorm, model.norm, lm_head | attention_norm, ffn_norm, norm, output |
 
-A checkpoint may come from anywhere: nothing in it is executed, and nothing outside of its folder is read.
+A checkpoint may come from anywhere: nothing in it is executed, nothing outside of its folder is read, and no memory is taken before every
+tensor's shape is known to be right.
 """
 
-import pickle
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
@@ -24,9 +24,13 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from hitchpost_meta_reference.engine.decoder_config import DecoderConfig, hugging_face_config, meta_config, read_json
+from hitchpost_meta_reference.engine.decoder_config import DecoderConfig, hugging_face_config
 from hitchpost_meta_reference.engine.errors import CheckpointError
+from hitchpost_meta_reference.engine.files import own_file, read_json
+from hitchpost_meta_reference.engine.meta_shards import MetaTensors
 from hitchpost_meta_reference.engine.model import Decoder
+
+Shape = tuple[int, ...]
 
 
 class CheckpointFormat(StrEnum):
@@ -56,227 +60,161 @@ def load_decoder(folder: Path, dtype: torch.dtype | None, device: torch.device) 
         device: where they go.
 
     Raises:
-        CheckpointError: a file or tensor is missing, has the wrong shape, or can't be read; the message names it.
+        CheckpointError: a file or tensor is missing, unexpected or can't be read, or has the wrong shape; the message names it.
     """
-    with ExitStack() as files:
+    with ExitStack() as files, torch.inference_mode(False), torch.no_grad():
         if find_format(folder) is CheckpointFormat.hugging_face:
-            tensors: _Tensors = _HuggingFaceTensors(folder, files)
+            tensors: Tensors = HuggingFaceTensors(folder, files)
         else:
-            tensors = _MetaTensors(folder)
-        config = tensors.config
-        decoder = Decoder(config, dtype or tensors.find("model.norm.weight").dtype, device)
-        _fill(decoder, tensors)
-        unexpected = tensors.unused()
-        if unexpected:
-            raise CheckpointError(f"the checkpoint has tensors that no Llama has: {', '.join(sorted(unexpected)[:5])}")
+            tensors = MetaTensors(folder)
+        parts = dict(_parts(tensors.config))
+        _check(tensors, parts)
+        decoder = Decoder(tensors.config, dtype or tensors.dtype, torch.device("meta"))
+        targets = dict(decoder.named_parameters())
+        weights = {name: _stacked(tensors, list(sources), targets[name], device) for name, sources in parts.items()}
+        if tensors.config.tied_embeddings:
+            weights["output"] = weights["embedding"]
+        decoder.load_state_dict(weights, assign=True)
+    if tensors.config.tied_embeddings:
+        decoder.output = decoder.embedding
     return decoder.eval()
 
 
-class _Tensors(Protocol):
-    """The tensors of a checkpoint under Hugging Face's names."""
+class Tensors(Protocol):
+    """The tensors of a checkpoint under Hugging Face's names, in its layout."""
 
     config: DecoderConfig
+    dtype: torch.dtype
+    """What the embedding was saved in."""
 
-    def find(self, name: str) -> Tensor:
-        """The tensor. Raises CheckpointError where it is missing."""
+    def shape(self, name: str) -> Shape | None:
+        """The tensor's shape, without reading it; None where it is missing."""
         ...
 
-    def unused(self) -> set[str]:
-        """Names of tensors that nobody asked for."""
+    def get(self, name: str) -> Tensor:
+        """The tensor. Raises CheckpointError where it can't be read."""
+        ...
+
+    def label(self, name: str) -> str:
+        """The file that the tensor is in, and its name there."""
+        ...
+
+    def others(self, names: set[str]) -> list[str]:
+        """Labels of the tensors beside these that mean something."""
         ...
 
 
-def _fill(decoder: Decoder, tensors: _Tensors) -> None:
-    config = decoder.config
-
-    def copy(target: Tensor | None, *names: str) -> None:
-        """Stack the named tensors into the target."""
-        if target is None:
-            return
-        at = 0
-        for name in names:
-            source = tensors.find(name)
-            rows = source.shape[0] if source.dim() else 0
-            part = target[at : at + rows]
-            if part.shape != source.shape or rows == 0:
-                wanted = (target.shape[0] - at, *target.shape[1:])
-                raise CheckpointError(
-                    f"tensor {name} has the shape {tuple(source.shape)}, which does not fit into {wanted}"
-                )
-            part.copy_(source)
-            at += rows
-        if at != target.shape[0]:
-            raise CheckpointError(f"tensors {', '.join(names)} have {at} rows together; {target.shape[0]} are needed")
-
-    with torch.inference_mode(False), torch.no_grad():
-        copy(decoder.embedding, "model.embed_tokens.weight")
-        copy(decoder.norm, "model.norm.weight")
-        for index, block in enumerate(decoder.blocks):
-            prefix = f"model.layers.{index}."
-            attention, mlp = prefix + "self_attn.", prefix + "mlp."
-            copy(block.attention_norm, prefix + "input_layernorm.weight")
-            copy(block.feed_forward_norm, prefix + "post_attention_layernorm.weight")
-            for ending, qkv, output, gate_up, down in (
-                ("weight", block.qkv, block.attention_output, block.gate_up, block.down),
-                ("bias", block.qkv_bias, block.attention_output_bias, block.gate_up_bias, block.down_bias),
-            ):
-                copy(qkv, *(f"{attention}{part}_proj.{ending}" for part in "qkv"))
-                copy(output, f"{attention}o_proj.{ending}")
-                copy(gate_up, f"{mlp}gate_proj.{ending}", f"{mlp}up_proj.{ending}")
-                copy(down, f"{mlp}down_proj.{ending}")
-        if config.tied_embeddings:
-            decoder.output = decoder.embedding
-        else:
-            copy(decoder.output, "lm_head.weight")
+def _parts(config: DecoderConfig) -> Iterator[tuple[str, dict[str, Shape]]]:
+    """Each parameter of the decoder with the tensors, and their shapes, that it is stacked from."""
+    dim, wide = config.dim, config.hidden_dim
+    heads, kv_heads = config.n_heads * config.head_dim, config.n_kv_heads * config.head_dim
+    yield "embedding", {"model.embed_tokens.weight": (config.vocab_size, dim)}
+    yield "norm", {"model.norm.weight": (dim,)}
+    if not config.tied_embeddings:
+        yield "output", {"lm_head.weight": (config.vocab_size, dim)}
+    for layer in range(config.n_layers):
+        ours, theirs = f"blocks.{layer}.", f"model.layers.{layer}."
+        attention, mlp = theirs + "self_attn.", theirs + "mlp."
+        yield ours + "attention_norm", {theirs + "input_layernorm.weight": (dim,)}
+        yield ours + "feed_forward_norm", {theirs + "post_attention_layernorm.weight": (dim,)}
+        rows = {f"{attention}q_proj": heads, f"{attention}k_proj": kv_heads, f"{attention}v_proj": kv_heads}
+        yield from _linear(ours + "qkv", rows, dim, config.attention_bias)
+        yield from _linear(ours + "attention_output", {f"{attention}o_proj": dim}, heads, config.attention_bias)
+        yield from _linear(ours + "gate_up", {f"{mlp}gate_proj": wide, f"{mlp}up_proj": wide}, dim, config.mlp_bias)
+        yield from _linear(ours + "down", {f"{mlp}down_proj": dim}, wide, config.mlp_bias)
 
 
-class _HuggingFaceTensors:
+def _linear(ours: str, rows: dict[str, int], columns: int, bias: bool) -> Iterator[tuple[str, dict[str, Shape]]]:
+    yield ours, {f"{name}.weight": (count, columns) for name, count in rows.items()}
+    if bias:
+        yield f"{ours}_bias", {f"{name}.bias": (count,) for name, count in rows.items()}
+
+
+def _check(tensors: Tensors, parts: dict[str, dict[str, Shape]]) -> None:
+    wanted = {name: shape for sources in parts.values() for name, shape in sources.items()}
+    for name, shape in wanted.items():
+        found = tensors.shape(name)
+        if found is None:
+            raise CheckpointError(f"the checkpoint lacks a tensor: {tensors.label(name)}")
+        if found != shape:
+            raise CheckpointError(f"{tensors.label(name)} has the shape {found}; by the config it must be {shape}")
+    others = tensors.others(set(wanted))
+    if others:
+        raise CheckpointError(f"the checkpoint has tensors that its config doesn't explain: {', '.join(others[:5])}")
+
+
+def _stacked(tensors: Tensors, names: list[str], target: Tensor, device: torch.device) -> Tensor:
+    """The named tensors below each other, in the target's shape and type. One of them at a time is in memory beside the result."""
+    result = torch.empty(target.shape, dtype=target.dtype, device=device)
+    at = 0
+    for name in names:
+        source = tensors.get(name)
+        if source.dtype not in (torch.float32, torch.float16, torch.bfloat16):
+            raise CheckpointError(f"{tensors.label(name)} is {source.dtype}; quantized checkpoints can't be served")
+        result[at : at + source.shape[0]].copy_(source)
+        at += source.shape[0]
+    return result
+
+
+class HuggingFaceTensors:
     """`model.safetensors`, or the files that `model.safetensors.index.json` names."""
 
     def __init__(self, folder: Path, files: ExitStack) -> None:
         self.config = hugging_face_config(folder / "config.json")
-        self._opened: dict[str, Any] = {}
-        self._used: set[str] = set()
+        self._files: dict[str, tuple[str, Any]] = {}
         for name in _safetensors_files(folder):
             try:
-                opened = files.enter_context(safe_open(folder / name, framework="pt", device="cpu"))
+                opened = files.enter_context(safe_open(own_file(folder / name), framework="pt", device="cpu"))
             except (SafetensorError, OSError) as error:
                 raise CheckpointError(f"{name} can't be read as safetensors: {error}") from error
             for tensor in opened.keys():  # noqa: SIM118 - it is no mapping
-                if tensor in self._opened:
-                    raise CheckpointError(f"{name}: tensor {tensor} stands in another file too")
-                self._opened[tensor] = opened
+                if tensor in self._files:
+                    raise CheckpointError(f"{name}: tensor {tensor} stands in {self._files[tensor][0]} too")
+                self._files[tensor] = (name, opened)
+        embedding = "model.embed_tokens.weight"
+        self.dtype = self.get(embedding).dtype if embedding in self._files else torch.float32
 
-    def find(self, name: str) -> Tensor:
-        """The tensor. Raises CheckpointError where it is missing."""
-        opened = self._opened.get(name)
-        if opened is None:
-            raise CheckpointError(f"the checkpoint lacks tensor {name}")
-        self._used.add(name)
-        tensor: Tensor = opened.get_tensor(name)
+    def shape(self, name: str) -> Shape | None:
+        """See `Tensors`."""
+        if name not in self._files:
+            return None
+        return tuple(self._files[name][1].get_slice(name).get_shape())
+
+    def get(self, name: str) -> Tensor:
+        """See `Tensors`."""
+        try:
+            tensor: Tensor = self._files[name][1].get_tensor(name)
+        except (SafetensorError, AttributeError) as error:  # the latter for types that PyTorch hasn't got
+            raise CheckpointError(f"{self.label(name)} can't be read: {error}") from error
         return tensor
 
-    def unused(self) -> set[str]:
-        """Names of tensors that nobody asked for, but for those that some tools save beside them."""
-        harmless = re.compile(r".*rotary_emb\.inv_freq|lm_head\.weight")
-        return {name for name in self._opened.keys() - self._used if not harmless.fullmatch(name)}
+    def label(self, name: str) -> str:
+        """See `Tensors`."""
+        return f"{self._files[name][0]}: {name}" if name in self._files else name
+
+    def others(self, names: set[str]) -> list[str]:
+        """See `Tensors`; some tools save frequencies, or a tied output matrix again."""
+        harmless = re.compile(r".*rotary_emb\.inv_freq" + (r"|lm_head\.weight" if self.config.tied_embeddings else ""))
+        return sorted(self.label(name) for name in self._files.keys() - names if not harmless.fullmatch(name))
 
 
 def _safetensors_files(folder: Path) -> list[str]:
     index = folder / "model.safetensors.index.json"
     if not index.is_file():
         if not (folder / "model.safetensors").is_file():
-            raise CheckpointError("the checkpoint has neither model.safetensors nor model.safetensors.index.json")
+            raise CheckpointError(
+                "the checkpoint has neither model.safetensors nor model.safetensors.index.json; "
+                "weights in other formats must be converted to safetensors first"
+            )
         return ["model.safetensors"]
     weight_map = read_json(index).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise CheckpointError(f"{index.name} has no weight_map")
     names = sorted({str(name) for name in weight_map.values()})
     for name in names:
-        if Path(name).name != name or not name.endswith(".safetensors") or not (folder / name).is_file():
+        if not re.fullmatch(r"[\w.-]+\.safetensors", name) or not (folder / name).is_file():
             raise CheckpointError(f"{index.name} names {name!r}, which is no safetensors file of this folder")
     return names
-
-
-_META_NAMES = {
-    "model.embed_tokens.weight": "tok_embeddings.weight",
-    "model.norm.weight": "norm.weight",
-    "lm_head.weight": "output.weight",
-    "input_layernorm": "attention_norm",
-    "post_attention_layernorm": "ffn_norm",
-    "self_attn.q_proj": "attention.wq",
-    "self_attn.k_proj": "attention.wk",
-    "self_attn.v_proj": "attention.wv",
-    "self_attn.o_proj": "attention.wo",
-    "mlp.gate_proj": "feed_forward.w1",
-    "mlp.up_proj": "feed_forward.w3",
-    "mlp.down_proj": "feed_forward.w2",
-}
-_SPLIT_BY_COLUMN = ("attention.wo", "feed_forward.w2")
-
-
-class _MetaTensors:
-    """`consolidated.00.pth` and further shards, each with its part of every split matrix."""
-
-    def __init__(self, folder: Path) -> None:
-        files = sorted(folder.glob("consolidated.*.pth"))
-        if not files:
-            raise CheckpointError("the checkpoint has no consolidated.*.pth")
-        self._shards: Sequence[dict[str, Tensor]] = [_load_pth(file) for file in files]
-        self._used: set[str] = set()
-        first = self._shards[0]
-        embedding = self._joined("tok_embeddings.weight")
-        width = sum(
-            shard["layers.0.feed_forward.w1.weight"].shape[0]
-            for shard in self._shards
-            if "layers.0.feed_forward.w1.weight" in shard
-        )
-        self.config = meta_config(folder / "params.json", embedding.shape[0], width, "output.weight" in first)
-
-    def find(self, name: str) -> Tensor:
-        """The tensor under its Hugging Face name, joined and with its rotary pairs reordered."""
-        meta_name = _meta_name(name)
-        tensor = self._joined(meta_name)
-        self._used.add(meta_name)
-        if meta_name.endswith(("attention.wk.weight", "attention.wv.weight")):
-            tensor = self._once_each(tensor)
-        if meta_name.endswith("attention.wq.weight"):
-            return _halves_from_pairs(tensor, self.config.n_heads)
-        if meta_name.endswith("attention.wk.weight"):
-            return _halves_from_pairs(tensor, self.config.n_kv_heads)
-        return tensor
-
-    def unused(self) -> set[str]:
-        """Names of tensors that nobody asked for; the frequencies of old files follow from the config."""
-        return set(self._shards[0]) - self._used - {"rope.freqs"}
-
-    def _joined(self, name: str) -> Tensor:
-        parts = [shard[name] for shard in self._shards if name in shard]
-        if len(parts) != len(self._shards):
-            raise CheckpointError(
-                f"tensor {name} is missing in {len(self._shards) - len(parts)} of {len(self._shards)} shards"
-            )
-        if len(parts) == 1 or parts[0].dim() == 1:
-            return parts[0]
-        if name == "tok_embeddings.weight":
-            # Llama 2 split the embedding by channels, Llama 3 by vocabulary.
-            width = self._shards[0]["norm.weight"].shape[0] if "norm.weight" in self._shards[0] else 0
-            return torch.cat(parts, dim=0 if parts[0].shape[1] == width else 1)
-        return torch.cat(parts, dim=1 if any(part in name for part in _SPLIT_BY_COLUMN) else 0)
-
-    def _once_each(self, tensor: Tensor) -> Tensor:
-        """With more shards than key-value heads, neighbouring shards hold the same head."""
-        rows = self.config.n_kv_heads * self.config.head_dim
-        copies = tensor.shape[0] // rows if rows and tensor.shape[0] % rows == 0 else 1
-        if copies == 1:
-            return tensor
-        return tensor.view(len(self._shards), -1, tensor.shape[1])[::copies].reshape(rows, -1)
-
-
-def _meta_name(name: str) -> str:
-    if name in _META_NAMES:
-        return _META_NAMES[name]
-    _, _, index, rest = name.split(".", 3)
-    part, _, ending = rest.rpartition(".")
-    return f"layers.{index}.{_META_NAMES[part]}.{ending}"
-
-
-def _halves_from_pairs(tensor: Tensor, n_heads: int) -> Tensor:
-    """Meta pairs channels 2i and 2i+1 for the rotation, Hugging Face i and i + head_dim/2."""
-    rows, columns = tensor.shape
-    if rows % (2 * n_heads):
-        raise CheckpointError(f"a projection of {rows} rows can't belong to {n_heads} heads")
-    return tensor.view(n_heads, rows // n_heads // 2, 2, columns).transpose(1, 2).reshape(rows, columns)
-
-
-def _load_pth(file: Path) -> dict[str, Tensor]:
-    try:
-        content = torch.load(file, map_location="cpu", mmap=True, weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, ValueError, OSError, EOFError) as error:
-        raise CheckpointError(f"{file.name} can't be read as a file of plain tensors") from error
-    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise CheckpointError(f"{file.name} holds something other than named tensors")
-    return content
 
 
 __all__ = ["CheckpointFormat", "find_format", "load_decoder"]

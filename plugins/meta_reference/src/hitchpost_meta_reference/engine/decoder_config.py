@@ -1,24 +1,32 @@
-"""What a checkpoint says of its shape, read from Hugging Face's `config.json` or Meta's `params.json`."""
+"""What a checkpoint says of its shape, read from Hugging Face's `config.json` or Meta's `params.json`.
 
-import json
+What the decoder doesn't compute (sliding windows, other rope types, quantized weights ...) is refused by name here: a setting that is
+silently ignored gives wrong text instead of an error.
+"""
+
+import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from hitchpost_meta_reference.engine.errors import CheckpointError
+from hitchpost_meta_reference.engine.files import read_json
 
-MAX_JSON_BYTES = 16 * 2**20
-META_MAX_POSITION = 131_072
+# No released model comes near; beyond them a config is a mistake, or an attack on memory.
+MAX_LAYERS = 1024
+MAX_WIDTH = 2**20
+MAX_VOCABULARY = 2**22
+MAX_POSITIONS = 2**27
 
 
 @dataclass(frozen=True, slots=True)
 class RopeScaling:
     """How rotary frequencies are stretched; see `model.rotary_frequencies`.
 
-    `kind` is `llama3` or `linear`; the bounds are in positions and only `llama3` has them.
+    `original_max_position` is in tokens, the two factors are fractions of it; only `llama3` has the three.
     """
 
-    kind: str
+    kind: Literal["linear", "llama3"]
     factor: float
     low_freq_factor: float = 1.0
     high_freq_factor: float = 4.0
@@ -27,7 +35,7 @@ class RopeScaling:
 
 @dataclass(frozen=True, slots=True)
 class DecoderConfig:
-    """The shape of a Llama decoder."""
+    """The shape of a Llama decoder. `head_dim` needn't be `dim / n_heads`; `max_position` is in tokens."""
 
     dim: int
     n_layers: int
@@ -44,138 +52,192 @@ class DecoderConfig:
     tied_embeddings: bool
     max_position: int
 
-    def __post_init__(self) -> None:
-        for name in (
-            "dim",
-            "n_layers",
-            "n_heads",
-            "n_kv_heads",
-            "head_dim",
-            "hidden_dim",
-            "vocab_size",
-            "max_position",
-        ):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= 2**24:
-                raise CheckpointError(f"the checkpoint's {name} is {value!r}; it must be a positive whole number")
-        if self.n_heads % self.n_kv_heads:
-            raise CheckpointError(f"{self.n_heads} heads can't share {self.n_kv_heads} key-value heads evenly")
-        if self.head_dim % 2:
-            raise CheckpointError(f"a head size of {self.head_dim} can't be rotated in pairs")
-
-
-def read_json(file: Path) -> dict[str, Any]:
-    """A checkpoint's JSON file. Raises CheckpointError where it is too large or no JSON object."""
-    try:
-        if file.stat().st_size > MAX_JSON_BYTES:
-            raise CheckpointError(f"{file.name} is larger than {MAX_JSON_BYTES >> 20} MiB")
-        content = json.loads(file.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{file.name} can't be read as JSON") from error
-    if not isinstance(content, dict):
-        raise CheckpointError(f"{file.name} holds no JSON object")
-    return content
-
 
 def hugging_face_config(file: Path) -> DecoderConfig:
-    """The shape that a Hugging Face `config.json` describes."""
-    config = read_json(file)
-    _refuse(file, config)
-    dim, n_heads = _whole(file, config, "hidden_size"), _whole(file, config, "num_attention_heads")
-    rope = config.get("rope_parameters") or {}
-    scaling = rope if config.get("rope_parameters") else config.get("rope_scaling")
-    return DecoderConfig(
+    """The shape that a Hugging Face `config.json` describes.
+
+    Raises:
+        CheckpointError: a key is missing, out of range, or asks for what can't be served; the message names it.
+    """
+    settings = _Settings(file.name, read_json(file))
+    _refuse_other_models(settings)
+    dim, n_heads = settings.whole("hidden_size", MAX_WIDTH), settings.whole("num_attention_heads", MAX_WIDTH)
+    theta, scaling = _hugging_face_rope(settings)
+    config = DecoderConfig(
         dim=dim,
-        n_layers=_whole(file, config, "num_hidden_layers"),
+        n_layers=settings.whole("num_hidden_layers", MAX_LAYERS),
         n_heads=n_heads,
-        n_kv_heads=config.get("num_key_value_heads") or n_heads,
-        head_dim=config.get("head_dim") or dim // n_heads,
-        hidden_dim=_whole(file, config, "intermediate_size"),
-        vocab_size=_whole(file, config, "vocab_size"),
-        norm_eps=float(config.get("rms_norm_eps", 1e-6)),
-        rope_theta=float(rope.get("rope_theta") or config.get("rope_theta") or 10_000.0),
-        rope_scaling=_rope_scaling(file, scaling),
-        attention_bias=bool(config.get("attention_bias", False)),
-        mlp_bias=bool(config.get("mlp_bias", False)),
-        tied_embeddings=bool(config.get("tie_word_embeddings", False)),
-        max_position=int(config.get("max_position_embeddings", 2048)),
+        n_kv_heads=settings.whole("num_key_value_heads", MAX_WIDTH, default=n_heads),
+        head_dim=settings.whole("head_dim", MAX_WIDTH, default=max(1, dim // n_heads)),
+        hidden_dim=settings.whole("intermediate_size", MAX_WIDTH),
+        vocab_size=settings.whole("vocab_size", MAX_VOCABULARY),
+        norm_eps=settings.number("rms_norm_eps", default=1e-6),
+        rope_theta=theta,
+        rope_scaling=scaling,
+        attention_bias=settings.flag("attention_bias"),
+        mlp_bias=settings.flag("mlp_bias"),
+        tied_embeddings=settings.flag("tie_word_embeddings"),
+        max_position=settings.whole("max_position_embeddings", MAX_POSITIONS, default=2048),
     )
+    return _consistent(file.name, config)
 
 
-def meta_config(file: Path, vocab_size: int, shard_hidden_dim: int, has_output: bool) -> DecoderConfig:
+def meta_config(file: Path, *, vocab_size: int, has_output: bool) -> DecoderConfig:
     """The shape that Meta's `params.json` describes.
 
     Args:
         file: the file.
-        vocab_size: rows of the embedding, since older files say -1.
-        shard_hidden_dim: width of the feed-forward layers over all shards, which the file only implies.
+        vocab_size: rows of the embedding, for older files that say -1.
         has_output: whether there is an output matrix of its own.
+
+    Raises:
+        CheckpointError: as of `hugging_face_config`.
     """
-    params = read_json(file)
-    if "moe_args" in params or "quantization_args" in params or "lora_args" in params or "vision_chunk_size" in params:
-        raise CheckpointError(f"{file.name} describes a model that is not a plain text Llama")
-    dim, n_heads = _whole(file, params, "dim"), _whole(file, params, "n_heads")
-    theta = float(params.get("rope_theta", 10_000.0))
-    scaling = None
-    if params.get("use_scaled_rope"):
-        scaling = RopeScaling("llama3", float(params.get("rope_scale_factor", 32.0 if dim < 4096 else 8.0)))
-    return DecoderConfig(
+    settings = _Settings(file.name, read_json(file))
+    for key in ("moe_args", "quantization_args", "lora_args", "vision_chunk_size"):
+        settings.refuse(key)
+    dim, n_heads = settings.whole("dim", MAX_WIDTH), settings.whole("n_heads", MAX_WIDTH)
+    theta, scaled = settings.number("rope_theta", default=10_000.0), settings.flag("use_scaled_rope")
+    if settings.get("vocab_size", -1) != -1:
+        vocab_size = settings.whole("vocab_size", MAX_VOCABULARY)
+    config = DecoderConfig(
         dim=dim,
-        n_layers=_whole(file, params, "n_layers"),
+        n_layers=settings.whole("n_layers", MAX_LAYERS),
         n_heads=n_heads,
-        n_kv_heads=params.get("n_kv_heads") or n_heads,
-        head_dim=params.get("head_dim") or dim // n_heads,
-        hidden_dim=shard_hidden_dim,
+        n_kv_heads=settings.whole("n_kv_heads", MAX_WIDTH, default=n_heads),
+        head_dim=settings.whole("head_dim", MAX_WIDTH, default=max(1, dim // n_heads)),
+        hidden_dim=_meta_hidden_dim(settings, dim),
         vocab_size=vocab_size,
-        norm_eps=float(params.get("norm_eps", 1e-5)),
+        norm_eps=settings.number("norm_eps", default=1e-5),
         rope_theta=theta,
-        rope_scaling=scaling,
+        rope_scaling=_meta_rope_scaling(settings, dim) if scaled else None,
         attention_bias=False,
         mlp_bias=False,
         tied_embeddings=not has_output,
-        max_position=META_MAX_POSITION if scaling else (8192 if theta > 10_000 else 4096),
+        # What Llama 3.1 and later, Llama 3 and Llama 2 were released with; the file doesn't say.
+        max_position=131_072 if scaled else 8192 if theta >= 500_000 else 4096,
     )
+    return _consistent(file.name, config)
 
 
-def _refuse(file: Path, config: dict[str, Any]) -> None:
-    model_type = config.get("model_type")
-    if model_type != "llama":
-        raise CheckpointError(f"{file.name}: model_type is {model_type!r}; only 'llama' can be served")
-    if config.get("quantization_config"):
-        raise CheckpointError(f"{file.name}: quantization_config is set; quantized checkpoints can't be served")
-    if config.get("hidden_act", "silu") != "silu":
-        raise CheckpointError(f"{file.name}: hidden_act is {config['hidden_act']!r}; only 'silu' can be served")
-    if config.get("sliding_window"):
-        raise CheckpointError(f"{file.name}: sliding_window is set; it can't be served")
+class _Settings:
+    """A JSON object whose complaints name file and key. A null counts as absent."""
+
+    def __init__(self, file: str, values: dict[str, Any], prefix: str = "") -> None:
+        self._file = file
+        self._values = values
+        self._prefix = prefix
+
+    def get(self, key: str, default: Any = None) -> Any:
+        value = self._values.get(key)
+        return default if value is None else value
+
+    def has(self, key: str) -> bool:
+        return key in self._values
+
+    def whole(self, key: str, most: int, default: int | None = None) -> int:
+        value = self.get(key, default)
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+            raise self.error(key, f"is {value!r}; it must be a whole number from 1 to {most}")
+        return value
+
+    def number(self, key: str, default: float | None = None) -> float:
+        value = self.get(key, default)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+            raise self.error(key, f"is {value!r}; it must be a number above 0")
+        return float(value)
+
+    def flag(self, key: str) -> bool:
+        value = self.get(key, default=False)
+        if not isinstance(value, bool):
+            raise self.error(key, f"is {value!r}; it must be true or false")
+        return value
+
+    def section(self, key: str) -> "_Settings | None":
+        value = self.get(key)
+        if value is None:
+            return None
+        if not isinstance(value, dict):
+            raise self.error(key, f"is {value!r}; it must be an object")
+        return _Settings(self._file, value, f"{self._prefix}{key}.")
+
+    def refuse(self, key: str) -> None:
+        if self.get(key):
+            raise self.error(key, "is set; such checkpoints can't be served")
+
+    def error(self, key: str, problem: str) -> CheckpointError:
+        return CheckpointError(f"{self._file}: {self._prefix}{key} {problem}")
 
 
-def _whole(file: Path, config: dict[str, Any], key: str) -> int:
-    value = config.get(key)
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise CheckpointError(f"{file.name}: {key} is {value!r}; it must be a whole number")
-    return value
+def _refuse_other_models(settings: _Settings) -> None:
+    model_type = settings.get("model_type")
+    if model_type == "mistral":
+        # Without its window a Mistral computes what a Llama does; a config that doesn't mention the window has one.
+        if not settings.has("sliding_window") or settings.get("sliding_window") is not None:
+            raise settings.error(
+                "sliding_window", "is in use; only a Mistral whose sliding_window is null can be served"
+            )
+    elif model_type != "llama":
+        raise settings.error("model_type", f"is {model_type!r}; only 'llama' can be served")
+    architectures = settings.get("architectures", [])
+    if architectures not in ([], ["LlamaForCausalLM"], ["MistralForCausalLM"]):
+        raise settings.error("architectures", f"is {architectures!r}; only LlamaForCausalLM can be served")
+    if settings.get("hidden_act", "silu") != "silu":
+        raise settings.error("hidden_act", f"is {settings.get('hidden_act')!r}; only 'silu' can be served")
+    for key in ("quantization_config", "compression_config", "sliding_window"):
+        settings.refuse(key)
 
 
-def _rope_scaling(file: Path, scaling: Any) -> RopeScaling | None:
-    if not scaling:
-        return None
-    kind = scaling.get("rope_type") or scaling.get("type") if isinstance(scaling, dict) else scaling
-    if kind in (None, "default"):
-        return None
-    if kind not in ("llama3", "linear"):
-        raise CheckpointError(f"{file.name}: rope scaling {kind!r} can't be served; only 'llama3' and 'linear' can")
+def _hugging_face_rope(settings: _Settings) -> tuple[float, RopeScaling | None]:
+    """Theta and scaling, from `rope_parameters` (transformers 5) or from `rope_theta` and `rope_scaling` (before)."""
+    theta = settings.number("rope_theta", default=10_000.0)
+    rope = settings.section("rope_parameters") or settings.section("rope_scaling")
+    if rope is None:
+        return theta, None
+    theta = rope.number("rope_theta", default=theta)
+    if rope.number("partial_rotary_factor", default=settings.number("partial_rotary_factor", default=1.0)) != 1.0:
+        raise rope.error("partial_rotary_factor", "isn't 1; such checkpoints can't be served")
+    kind = rope.get("rope_type", rope.get("type", "default"))
+    if kind == "default":
+        return theta, None
     if kind == "linear":
-        return RopeScaling("linear", float(scaling["factor"]))
-    try:
-        return RopeScaling(
-            "llama3",
-            float(scaling["factor"]),
-            float(scaling["low_freq_factor"]),
-            float(scaling["high_freq_factor"]),
-            int(scaling["original_max_position_embeddings"]),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{file.name}: rope scaling lacks or garbles {error}") from error
+        return theta, RopeScaling("linear", rope.number("factor"))
+    if kind != "llama3":
+        raise rope.error("rope_type", f"is {kind!r}; only 'default', 'linear' and 'llama3' can be served")
+    scaling = RopeScaling(
+        "llama3",
+        rope.number("factor"),
+        rope.number("low_freq_factor"),
+        rope.number("high_freq_factor"),
+        rope.whole("original_max_position_embeddings", MAX_POSITIONS),
+    )
+    if scaling.high_freq_factor <= scaling.low_freq_factor:
+        raise rope.error("high_freq_factor", "must be larger than low_freq_factor")
+    return theta, scaling
 
 
-__all__ = ["DecoderConfig", "RopeScaling", "hugging_face_config", "meta_config", "read_json"]
+def _meta_rope_scaling(settings: _Settings, dim: int) -> RopeScaling:
+    # The file seldom says by how much. The converted twins of the releases do: Llama 3.2 1B and 3B by 32, all others by 8.
+    usual = 32.0 if dim < 4096 else 8.0
+    return RopeScaling("llama3", settings.number("rope_scaling_factor", default=usual))
+
+
+def _meta_hidden_dim(settings: _Settings, dim: int) -> int:
+    """Two thirds of four times the width, times `ffn_dim_multiplier`, up to a whole number of `multiple_of`."""
+    wanted = int(int(8 * dim / 3) * settings.number("ffn_dim_multiplier", default=1.0))
+    multiple_of = settings.whole("multiple_of", MAX_WIDTH, default=256)
+    hidden_dim = -(-wanted // multiple_of) * multiple_of
+    if not 1 <= hidden_dim <= MAX_WIDTH:
+        raise settings.error("ffn_dim_multiplier", f"makes feed-forward layers {hidden_dim} wide; at most {MAX_WIDTH}")
+    return hidden_dim
+
+
+def _consistent(file: str, config: DecoderConfig) -> DecoderConfig:
+    if config.n_heads % config.n_kv_heads:
+        raise CheckpointError(f"{file}: {config.n_heads} heads can't share {config.n_kv_heads} key-value heads evenly")
+    if config.head_dim % 2:
+        raise CheckpointError(f"{file}: a head size of {config.head_dim} can't be rotated in pairs")
+    return config
+
+
+__all__ = ["DecoderConfig", "RopeScaling", "hugging_face_config", "meta_config"]

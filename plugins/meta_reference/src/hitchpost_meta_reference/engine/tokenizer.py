@@ -18,8 +18,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-from hitchpost_meta_reference.engine.decoder_config import read_json
 from hitchpost_meta_reference.engine.errors import CheckpointError
+from hitchpost_meta_reference.engine.files import read_json
 
 MAX_TOKENIZER_BYTES = 256 * 2**20
 LLAMA3_SPLIT = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
