@@ -82,7 +82,7 @@ def check_metadata(request: RegisterModelRequest) -> None:
     if llama_model is not None and (not isinstance(llama_model, str) or find_llama_model(llama_model) is None):
         message = f"metadata.llama_model {llama_model!r} is no known Llama model; give the repository id of one, or leave it out"
         raise BadRequestError(message, param="metadata.llama_model")
-    capabilities = metadata.get("capabilities", [])
+    capabilities = metadata.get("capabilities") or []
     if not isinstance(capabilities, list) or not all(capability in list(Capability) for capability in capabilities):
         message = f"metadata.capabilities must be a list of some of: {', '.join(Capability)}"
         raise BadRequestError(message, param="metadata.capabilities")
