@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from hitchpost.api.wire_model import WireModel
+from hitchpost.api.wire_model import Items, WireModel
 
 # --- values ---
 
@@ -28,7 +28,7 @@ class ImageMedia(WireModel):
 
 
 ContentItem = str | ImageMedia
-InterleavedContent = str | ImageMedia | list[ContentItem]
+InterleavedContent = str | ImageMedia | Items[ContentItem]
 
 
 # --- functions ---

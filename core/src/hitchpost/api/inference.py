@@ -14,7 +14,7 @@ from hitchpost.api.messages import Message
 from hitchpost.api.routes import route
 from hitchpost.api.sampling import LogProbConfig, ResponseFormat, SamplingParams
 from hitchpost.api.tools import ToolCall, ToolChoice, ToolChoiceMode, ToolDefinition, ToolPromptFormat
-from hitchpost.api.wire_model import WireModel
+from hitchpost.api.wire_model import Items, WireModel
 
 # --- requests ---
 
@@ -40,9 +40,9 @@ class ChatCompletionRequest(WireModel):
     needs: ClassVar[Capability] = Capability.chat
 
     model_id: str
-    messages: Annotated[list[Message], Field(min_length=1)]
+    messages: Annotated[Items[Message], Field(min_length=1)]
     sampling_params: SamplingParams = Field(default_factory=SamplingParams)
-    tools: list[ToolDefinition] | None = None
+    tools: Items[ToolDefinition] | None = None
     tool_choice: ToolChoice | None = ToolChoiceMode.auto
     tool_prompt_format: ToolPromptFormat | None = None
     """Absent: the model family's own."""
@@ -58,7 +58,7 @@ class EmbeddingsRequest(WireModel):
     needs: ClassVar[Capability] = Capability.embeddings
 
     model_id: str
-    contents: list[InterleavedContent]
+    contents: Items[InterleavedContent]
     dimensions: Annotated[int, Field(ge=1)] | None = None
 
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from hitchpost.api.content import InterleavedContent, has_images
 from hitchpost.api.tools import ToolCall, ToolName
-from hitchpost.api.wire_model import WireModel
+from hitchpost.api.wire_model import Items, WireModel
 
 # --- values ---
 
@@ -51,7 +51,7 @@ class CompletionMessage(WireModel):
     role: Literal["assistant"] = "assistant"
     content: InterleavedContent
     stop_reason: StopReason
-    tool_calls: list[ToolCall] = Field(default_factory=list)
+    tool_calls: Items[ToolCall] = Field(default_factory=list)
 
 
 Message = Annotated[

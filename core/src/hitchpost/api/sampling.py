@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from hitchpost.api.wire_model import WireModel
+from hitchpost.api.wire_model import FewEntries, Items, WireModel
 
 # --- values ---
 
@@ -35,14 +35,14 @@ class SamplingParams(WireModel):
     repetition_penalty: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = 1.0
     """0 and 1: none."""
 
-    stop: list[str] | None = None
+    stop: Items[str] | None = None
     """Texts that end the answer; they are not part of it."""
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
     n: Annotated[int, Field(ge=1, le=128)] = 1
     """How many choices to answer."""
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.0
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.0
-    logit_bias: dict[int, Annotated[float, Field(ge=-100, le=100)]] | None = None
+    logit_bias: Annotated[dict[int, Annotated[float, Field(ge=-100, le=100)]], FewEntries] | None = None
     """Token id to a number that is added to its logit."""
 
     def said(self, field: str) -> Any:

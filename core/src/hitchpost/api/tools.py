@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from hitchpost.api.wire_model import WireModel
+from hitchpost.api.wire_model import FewEntries, WireModel
 
 # --- values ---
 
@@ -88,7 +88,7 @@ class ToolDefinition(WireModel):
 
     tool_name: ToolName
     description: str | None = None
-    parameters: dict[str, ToolParamDefinition] | None = None
+    parameters: Annotated[dict[str, ToolParamDefinition], FewEntries] | None = None
     json_schema: dict[str, Any] | None = None
     strict: bool | None = None
 

@@ -1,6 +1,25 @@
 """The base class of everything that is parsed from a request or a file."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+T = TypeVar("T")
+
+Items = Annotated[list[T], Field(fail_fast=True)]
+"""A list in a request. Its validation ends at the first wrong item: a body of millions of wrong ones would cost gigabytes of error reports."""
+
+MAX_ENTRIES = 10_000
+
+
+def _few_entries(value: Any) -> Any:
+    if isinstance(value, dict) and len(value) > MAX_ENTRIES:
+        raise ValueError(f"has {len(value):,} entries; at most {MAX_ENTRIES:,} are read")
+    return value
+
+
+FewEntries = BeforeValidator(_few_entries)
+"""Annotates a mapping of a request, for the same reason."""
 
 
 class WireModel(BaseModel):
@@ -11,4 +30,4 @@ class WireModel(BaseModel):
     )
 
 
-__all__ = ["WireModel"]
+__all__ = ["FewEntries", "Items", "WireModel"]

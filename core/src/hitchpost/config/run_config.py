@@ -59,6 +59,8 @@ class ServerConfig(ConfigModel):
     """The largest request body that is read, also after inflating a compressed one."""
     shutdown_timeout_s: Annotated[float, Field(ge=0)] = 30
     """How long streams may go on after the host was told to stop."""
+    allowed_hosts: list[str] = Field(default_factory=list)
+    """Further `Host` names that requests may carry while the host listens on a loopback address, as behind a proxy of the same machine."""
 
 
 def _version_text(value: Any) -> Any:

@@ -1,7 +1,6 @@
 """The application: every route of every surface over one stack."""
 
 import time
-from collections.abc import Collection
 
 from aiohttp import web
 
@@ -21,7 +20,6 @@ def make_app(
     stack: Stack,
     *,
     listen_host: str | None = None,
-    allowed_hosts: Collection[str] = (),
     settings: HostSettings | None = None,
 ) -> web.Application:
     """An application that serves the stack; it neither starts nor stops it.
@@ -29,12 +27,11 @@ def make_app(
     Args:
         stack: what is served.
         listen_host: the address that the host listens on; None: as the run config says.
-        allowed_hosts: further names under which the host may be reached while it listens on a loopback address.
         settings: time limits of the HTTP side.
     """
     lifecycle = Lifecycle()
     metrics = HostMetrics(stack.providers, lifecycle)
-    guard = BrowserGuard(stack.server.host if listen_host is None else listen_host, allowed_hosts)
+    guard = BrowserGuard(stack.server.host if listen_host is None else listen_host, stack.server.allowed_hosts)
     app = web.Application(middlewares=[request_middleware(guard, lifecycle, metrics)])
     app[STACK] = stack
     app[LIFECYCLE] = lifecycle

@@ -4,14 +4,13 @@ import asyncio
 import re
 import zlib
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn, TypeVar, cast
+from typing import Any, NoReturn, TypeVar
 
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
 from hitchpost.errors import BadRequestError, RequestTooLargeError
-from hitchpost.host.validators import quick_validator
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -113,7 +112,7 @@ def parse_json_body(model: type[ModelT], raw: bytes) -> ModelT:
         InvalidRequestError: it isn't JSON, is nested too deeply, or doesn't validate.
     """
     try:
-        return cast("ModelT", quick_validator(model).validate_json(raw))
+        return model.model_validate_json(raw)
     except ValidationError as error:
         _refuse(error, "body", raw)
 

@@ -6,7 +6,7 @@ import errno
 import gc
 import logging
 import signal
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from typing import cast
 
 from aiohttp import web
@@ -24,7 +24,6 @@ async def serve(
     *,
     host: str | None = None,
     port: int | None = None,
-    allowed_hosts: Collection[str] = (),
     on_listening: Callable[[str, int], None] | None = None,
 ) -> int:
     """Serve a stack until SIGTERM or SIGINT.
@@ -36,7 +35,6 @@ async def serve(
         stack: what is served; it is started and stopped here.
         host: the address to listen on; None: as the run config says.
         port: the port; 0: any free one; None: as the run config says.
-        allowed_hosts: see `make_app`.
         on_listening: called with address and port once connections are taken.
 
     Returns: the exit status of the process: 0 after a signal, 1 where the stack could not be started.
@@ -46,7 +44,7 @@ async def serve(
     """
     host = stack.server.host if host is None else host
     port = stack.server.port if port is None else port
-    app = make_app(stack, listen_host=host, allowed_hosts=allowed_hosts)
+    app = make_app(stack, listen_host=host)
     runner = make_runner(app)
     with _signals() as stopped:
         try:

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
-from hitchpost.api import WireModel
+from hitchpost.api.wire_model import FewEntries, Items, WireModel
 
 # --- parts of requests ---
 
@@ -36,9 +36,9 @@ class RefusalPart(WireModel):
     refusal: str
 
 
-TextContent = str | list[TextPart]
-UserContent = str | list[Annotated[TextPart | ImagePart, Field(discriminator="type")]]
-AssistantContent = str | list[Annotated[TextPart | RefusalPart, Field(discriminator="type")]]
+TextContent = str | Items[TextPart]
+UserContent = str | Items[Annotated[TextPart | ImagePart, Field(discriminator="type")]]
+AssistantContent = str | Items[Annotated[TextPart | RefusalPart, Field(discriminator="type")]]
 
 
 class FunctionCall(WireModel):
@@ -76,7 +76,7 @@ class AssistantMessage(WireModel):
     role: Literal["assistant"]
     content: AssistantContent | None = None
     refusal: str | None = None
-    tool_calls: list[ToolCall] | None = None
+    tool_calls: Items[ToolCall] | None = None
 
 
 class ToolMessage(WireModel):
@@ -161,7 +161,7 @@ class StreamOptions(WireModel):
 
 # --- requests ---
 
-Stop = str | Annotated[list[str], Field(max_length=4)]
+Stop = str | Annotated[Items[str], Field(max_length=4)]
 
 
 class SamplingFields(WireModel):
@@ -182,36 +182,38 @@ class SamplingFields(WireModel):
     seed: int | None = None
     presence_penalty: Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)] | None = None
     frequency_penalty: Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)] | None = None
-    logit_bias: dict[int, Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]] | None = None
+    logit_bias: (
+        Annotated[dict[int, Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]], FewEntries] | None
+    ) = None
 
 
 class ChatCompletionRequest(SamplingFields):
     """Body of POST /v1/chat/completions."""
 
-    messages: Annotated[list[Message], Field(min_length=1)]
+    messages: Annotated[Items[Message], Field(min_length=1)]
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
     """The newer name of `max_tokens`, and the one that holds where both are given."""
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
-    tools: list[Tool] | None = None
+    tools: Items[Tool] | None = None
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     response_format: ResponseFormat | None = None
     functions: Any = None
     function_call: Any = None
-    modalities: list[str] | None = None
+    modalities: Items[str] | None = None
     audio: Any = None
     prediction: Any = None
     web_search_options: Any = None
 
 
-TokenIds = list[int]
+TokenIds = Items[int]
 
 
 class CompletionRequest(SamplingFields):
     """Body of POST /v1/completions."""
 
-    prompt: str | list[str] | TokenIds | list[TokenIds]
+    prompt: str | Items[str] | TokenIds | Items[TokenIds]
     best_of: Annotated[int, Field(ge=1)] | None = None
     echo: bool | None = None
     suffix: str | None = None
@@ -225,7 +227,7 @@ class EmbeddingsRequest(WireModel):
     """Body of POST /v1/embeddings."""
 
     model: str
-    input: Input | list[Input] | TokenIds | list[TokenIds]
+    input: Input | Items[Input] | TokenIds | Items[TokenIds]
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: Annotated[int, Field(ge=1)] | None = None
 
