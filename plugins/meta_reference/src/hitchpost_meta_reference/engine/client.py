@@ -127,26 +127,34 @@ class EngineClient:
 
     async def _begin(self) -> None:
         """Starts a process and waits until it is ready."""
-        self._process = await EngineProcess.launch(self._settings, self._log)
         try:
-            answer = await asyncio.wait_for(read_from_engine(self._process.reader), self._limits.start_timeout_s)
-        except (TimeoutError, ProtocolError) as error:
-            await self._end("")
-            limit = f"the engine was not ready after {self._limits.start_timeout_s:g} s (start_timeout_s)"
-            message = limit if isinstance(error, TimeoutError) else f"the engine can't be understood: {error}"
-            raise BackendUnavailableError(message) from error
+            process = self._process = await EngineProcess.launch(self._settings, self._log)
+        except OSError as error:
+            raise BackendUnavailableError(f"the engine process can't be started: {error.strerror}") from error
+        try:
+            ready = await self._await_ready(process)
         except BaseException:
             await self._end("")
             raise
-        if not isinstance(answer, Ready):
-            status = await self._end("")
-            raise BackendUnavailableError(
-                answer.message if isinstance(answer, Failed) else f"the engine ended while it was loading ({status})"
-            )
-        self._connection = EngineConnection(self._process.reader, self._process.writer, answer)
-        self._facts = answer.facts
+        self._connection = EngineConnection(process.reader, process.writer, ready)
+        self._facts = ready.facts
         self._is_ready.set()
-        self._log.info("engine %d is ready: %s on %s", self._process.pid, answer.facts.dtype, answer.facts.device)
+        self._log.info("engine %d is ready: %s on %s", process.pid, ready.facts.dtype, ready.facts.device)
+
+    async def _await_ready(self, process: EngineProcess) -> Ready:
+        limit_s = self._limits.start_timeout_s
+        try:
+            answer = await asyncio.wait_for(read_from_engine(process.reader), limit_s)
+        except TimeoutError as error:
+            raise BackendUnavailableError(f"the engine was not ready after {limit_s:g} s (start_timeout_s)") from error
+        except ProtocolError as error:
+            raise BackendUnavailableError(f"the engine said what can't be understood: {error}") from error
+        if isinstance(answer, Ready):
+            return answer
+        if isinstance(answer, Failed):
+            raise BackendUnavailableError(answer.message)
+        status = await process.end(END_WITHIN_S)
+        raise BackendUnavailableError(f"the engine ended while it was loading ({status}); its log may say why")
 
     async def _supervise(self) -> None:
         loop = asyncio.get_running_loop()

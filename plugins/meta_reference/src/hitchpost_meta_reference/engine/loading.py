@@ -11,8 +11,8 @@ from hitchpost.errors import BackendUnavailableError
 from hitchpost_meta_reference.engine.cache import SlotCache
 from hitchpost_meta_reference.engine.chat_template import load_chat_template
 from hitchpost_meta_reference.engine.checkpoint import find_format, load_decoder
-from hitchpost_meta_reference.engine.decoder_config import read_json
 from hitchpost_meta_reference.engine.errors import ChatTemplateError, CheckpointError
+from hitchpost_meta_reference.engine.files import read_json
 from hitchpost_meta_reference.engine.front import Front
 from hitchpost_meta_reference.engine.model import Decoder
 from hitchpost_meta_reference.engine.protocol import ModelFacts

@@ -26,7 +26,7 @@ from hitchpost.plugin import InferenceProvider, Metric, ProviderDeps
 from hitchpost_meta_reference.engine.client import EngineClient, EngineLimits
 from hitchpost_meta_reference.inference.config import MetaReferenceInferenceConfig
 from hitchpost_meta_reference.inference.prompt_style import prompt_style
-from hitchpost_meta_reference.inference.translate import ChatEvents, chat_submit, completion_events, completion_submit
+from hitchpost_meta_reference.inference.translate import ChatEvents, chat_submit, completion_event, completion_submit
 from hitchpost_meta_reference.plugin import provider_specs
 
 
@@ -91,14 +91,16 @@ class MetaReferenceInference(InferenceProvider[MetaReferenceInferenceConfig]):
         self, request: CompletionRequest, context: RequestContext
     ) -> AsyncIterator[CompletionEvent]:
         """Continues a text."""
-        submit = completion_submit(request)
-        if request.echo:
-            for choice in range(submit.n):
-                yield TextDelta(content_text(request.content), choice)
         with self._named_errors():
+            submit = completion_submit(request)
+            must_echo = request.echo
             async with aclosing(self._engine.stream(submit)) as events:
                 async for event in events:
-                    yield completion_events(event)
+                    # Not earlier, so that a request that is refused is refused before its first event.
+                    for choice in range(submit.n if must_echo else 0):
+                        yield TextDelta(content_text(request.content), choice)
+                    must_echo = False
+                    yield completion_event(event)
 
     async def stream_chat_completion(
         self, request: ChatCompletionRequest, context: RequestContext

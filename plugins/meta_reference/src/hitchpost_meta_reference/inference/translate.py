@@ -177,7 +177,7 @@ def sampling(params: SamplingParams) -> Sampling:
 # --- events ---
 
 
-def completion_events(event: Text | End | Done) -> CompletionEvent:
+def completion_event(event: Text | End | Done) -> CompletionEvent:
     """An event of the engine as one of a completion."""
     match event:
         case Text():
@@ -222,7 +222,7 @@ __all__ = [
     "MAX_STOP_STRINGS",
     "ChatEvents",
     "chat_submit",
-    "completion_events",
+    "completion_event",
     "completion_submit",
     "sampling",
     "template_messages",
