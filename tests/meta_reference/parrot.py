@@ -20,6 +20,7 @@ from hitchpost_meta_reference.engine.vocabulary import Vocabulary
 END = 256
 END_OF_MESSAGE = 257
 TAG = 258
+UNKNOWN = 999
 CONTEXT = 1000
 
 
@@ -36,11 +37,11 @@ VOCABULARY = Vocabulary(
 
 
 class ParrotReader:
-    """A prompt is text to repeat; `#` ends the turn, `%` the message, `@` is a special token."""
+    """A prompt is text to repeat; `#` ends the turn, `%` the message, `@` is a special token, `&` one that nobody knows."""
 
     async def read(self, submit: Submit) -> list[Sequence]:
         assert isinstance(submit.prompt, TextPrompt)
-        special = {ord("#"): END, ord("%"): END_OF_MESSAGE, ord("@"): TAG}
+        special = {ord("#"): END, ord("%"): END_OF_MESSAGE, ord("@"): TAG, ord("&"): UNKNOWN}
         tokens = tuple(special.get(byte, byte) for byte in submit.prompt.text.encode())
         if len(tokens) >= CONTEXT:
             raise BadRequestError("the prompt is too long", param="messages")

@@ -224,6 +224,14 @@ async def test_request_that_meets_a_defect_gets_an_error_without_details(engine:
     assert text_of(await events_of(engine, ask("fine#"))) == "fine"
 
 
+async def test_token_that_can_not_be_read_fails_its_request_only(engine: EngineConnection) -> None:
+    with pytest.raises(BackendUnavailableError, match="could not compute the answer"):
+        await events_of(engine, ask("ab&cd", n=2))
+
+    assert text_of(await events_of(engine, ask("fine#"))) == "fine"
+    assert engine.stats.slots_in_use == 0
+
+
 async def test_half_a_surrogate_pair_is_refused(engine: EngineConnection) -> None:
     with pytest.raises(BadRequestError, match="not valid Unicode"):
         await events_of(engine, ask("\ud800"))

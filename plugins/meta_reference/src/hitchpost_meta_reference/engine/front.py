@@ -175,7 +175,12 @@ class Front:
         if client is None or request is None or request.answer is None:
             return
         answer = request.answer
-        outbox.setdefault(client, []).extend(answer.take(choice, token.sampled, token.end))
+        try:
+            outbox.setdefault(client, []).extend(answer.take(choice, token.sampled, token.end))
+        except Exception:
+            log.exception("a token could not be read")
+            self._fail(token.sequence_id, outbox)
+            return
         if token.end is not None:
             del self._sequences[token.sequence_id]
         elif answer.is_over(choice):
@@ -184,7 +189,7 @@ class Front:
             del client.requests[request.submit.request_id]
 
     def _fail(self, sequence_id: int, outbox: dict[_Client, list[Event]]) -> None:
-        client, request, _ = self._sequences.pop(sequence_id, (None, None, 0))
+        client, request, _ = self._sequences.get(sequence_id, (None, None, 0))
         if client is None or request is None:
             return
         request_id = request.submit.request_id
