@@ -45,7 +45,9 @@ class _UniqueKeyLoader(yaml.SafeLoader):
             if key_node.tag == MERGE_TAG:
                 continue
             key = self.construct_object(key_node, deep=True)
-            if isinstance(key, Hashable) and key in seen:
+            if not isinstance(key, Hashable):
+                continue
+            if key in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"key {key!r} stands here twice", key_node.start_mark
                 )
