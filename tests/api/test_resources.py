@@ -1,0 +1,73 @@
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from hitchpost.api import Api, GetModelRequest, Model, RegisterModelRequest
+
+
+def test_listed_model_needs_only_its_providers_name() -> None:
+    model = Model(provider_resource_id="a")
+
+    assert model.model_dump() == {
+        "identifier": "", "provider_resource_id": "a", "provider_id": "", "type": "model", "metadata": {}
+    }  # fmt: skip
+
+
+def test_resource_names_its_hooks_and_its_api() -> None:
+    assert (Model.list_hook(), Model.register_hook(), Model.unregister_hook()) == (
+        "list_models",
+        "register_model",
+        "unregister_model",
+    )
+    assert Model.served_by is Api.inference
+
+
+def test_changed_copy_leaves_the_original() -> None:
+    model = Model(provider_resource_id="a")
+
+    assert model.copy_with(identifier="b").identifier == "b"
+    assert model.identifier == ""
+
+
+def test_resource_can_not_be_changed() -> None:
+    with pytest.raises(ValidationError):
+        Model(provider_resource_id="a").identifier = "b"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, {"provider_resource_id": "m", "metadata": {}}),
+        ({"provider_model_id": "inner", "metadata": {"a": 1}}, {"provider_resource_id": "inner", "metadata": {"a": 1}}),
+        (
+            {"provider_model_id": None, "provider_id": None, "metadata": None},
+            {"provider_resource_id": "m", "metadata": {}},
+        ),
+    ],
+)
+def test_registration_becomes_a_model_of_its_owner(fields: dict[str, Any], expected: dict[str, Any]) -> None:
+    request = RegisterModelRequest.model_validate({"model_id": "m", **fields})
+
+    assert request.resource("p") == Model(identifier="m", provider_id="p", **expected)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"model_id": ""},
+        {"model_id": "x" * 513},
+        {"model_id": 7},
+        {"model_id": "m", "provider_model_id": ""},
+        {"model_id": "m", "metadata": []},
+    ],
+)
+def test_registration_without_sense_is_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        RegisterModelRequest.model_validate(fields)
+
+
+@pytest.mark.parametrize("name", ["identifier", "model_id"])
+def test_model_is_asked_for_by_either_parameter(name: str) -> None:
+    assert GetModelRequest.model_validate({name: "m"}).identifier == "m"
