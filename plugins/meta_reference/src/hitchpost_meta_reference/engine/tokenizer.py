@@ -13,17 +13,18 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
 from hitchpost_meta_reference.engine.errors import CheckpointError
-from hitchpost_meta_reference.engine.files import read_json
+from hitchpost_meta_reference.engine.files import own_file, read_json
 
 MAX_TOKENIZER_BYTES = 256 * 2**20
 LLAMA3_SPLIT = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 LLAMA3_SPECIAL_COUNT = 256
+LLAMA3_ENDS = ("<|end_of_text|>", "<|eom_id|>", "<|eot_id|>")
 LLAMA3_SPECIAL = {
     "<|begin_of_text|>": 0,
     "<|end_of_text|>": 1,
@@ -39,6 +40,9 @@ LLAMA3_SPECIAL = {
 """Offsets of the special tokens from the first id behind the vocabulary; the others are reserved."""
 MAX_RUN_CHARS = 25_000
 """tiktoken takes quadratic time over one run of letters or of spaces, so longer ones are cut."""
+_LONG_RUN = re.compile(rf"\s{{{MAX_RUN_CHARS}}}|\S{{{MAX_RUN_CHARS}}}")
+_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
+"""Unicode's white space; Python's own notion has four characters more."""
 
 
 class SpecialTokenLike(Protocol):
@@ -62,6 +66,16 @@ class Tokenizer(Protocol):
     has_space_prefix: bool
     """Whether the first word of a text is encoded with a space in front, which an answer then begins with too."""
 
+    @property
+    def swallows_space_before(self) -> Collection[str]:
+        """Special tokens that take the spaces in front of them with them."""
+        ...
+
+    @property
+    def swallows_space_behind(self) -> Collection[str]:
+        """Special tokens that take the spaces behind them with them."""
+        ...
+
     def encode_text(self, text: str, *, begins: bool = True) -> list[int]:
         """Ids of a text; special tokens that it spells are read as plain text. `begins`: nothing stands before it."""
         ...
@@ -74,9 +88,15 @@ class Tokenizer(Protocol):
 def encode_prompt(tokenizer: Tokenizer, segments: Iterable[str | SpecialTokenLike]) -> list[int]:
     """Ids of a prompt made of texts and special tokens. Raises CheckpointError for a special token that the tokenizer lacks."""
     ids: list[int] = []
-    for segment in segments:
+    segments = list(segments)
+    for index, segment in enumerate(segments):
         if isinstance(segment, str):
-            ids += tokenizer.encode_text(segment, begins=not ids)
+            before, after = segments[max(index - 1, 0)], segments[min(index + 1, len(segments) - 1)]
+            if not isinstance(before, str) and before.token in tokenizer.swallows_space_behind:
+                segment = segment.lstrip(_SPACE)
+            if not isinstance(after, str) and after.token in tokenizer.swallows_space_before:
+                segment = segment.rstrip(_SPACE)
+            ids += tokenizer.encode_text(segment, begins=index == 0)
         elif segment.token in tokenizer.special_tokens:
             ids.append(tokenizer.special_tokens[segment.token])
         else:
@@ -93,6 +113,8 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         if not model.is_file():
             raise CheckpointError("the checkpoint has neither tokenizer.json nor tokenizer.model")
         content = _read(model)
+        if not content:
+            raise CheckpointError("tokenizer.model is empty")
         first = content.partition(b"\n")[0]
         if re.fullmatch(rb"[A-Za-z0-9+/=]+ \d+", first):
             return TiktokenTokenizer(content)
@@ -104,27 +126,30 @@ def load_tokenizer(folder: Path) -> Tokenizer:
 
 
 class HuggingFaceTokenizer:
-    """`tokenizer.json`, with the ids that end an answer from the files beside it."""
+    """`tokenizer.json`, with what the files beside it say of single tokens."""
 
     def __init__(self, folder: Path) -> None:
-        from tokenizers import Tokenizer as Library
-
-        content = _read(folder / "tokenizer.json")
-        self._library: Any = Library.from_buffer(content)
-        # Otherwise text that spells a special token would become it.
-        self._library.encode_special_tokens = True
-        description = json.loads(content)
+        description = json.loads(_read(folder / "tokenizer.json"))
+        settings = _optional_json(folder / "tokenizer_config.json")
+        ends = _eos_ids(folder)
+        added = description.get("added_tokens") or []
+        special = _special_spellings(added, settings, ends)
+        for token in added:
+            # Special to the library is what encode_special_tokens keeps text from becoming.
+            token["special"] = token["content"] in special
+        self._library = _library(description)
         self._library_within = self._library
         if _prefixes_only_the_first(description.get("pre_tokenizer")):
-            self._library_within = Library.from_str(json.dumps(description))
-            self._library_within.encode_special_tokens = True
-        added = self._library.get_added_tokens_decoder()
-        self.special_tokens = {token.content: index for index, token in added.items() if token.special}
+            self._library_within = _library(description)
+        self.special_tokens = {token["content"]: token["id"] for token in added if token["special"]}
+        self.swallows_space_before = {token["content"] for token in added if token["special"] and token.get("lstrip")}
+        self.swallows_space_behind = {token["content"] for token in added if token["special"] and token.get("rstrip")}
         self.vocab_size = int(self._library.get_vocab_size(with_added_tokens=True))
-        self._added = {index: token.content for index, token in added.items()}
-        settings = _optional_json(folder / "tokenizer_config.json")
-        self.bos_id = self._named(settings.get("bos_token"))
-        self.eos_ids = self._eos_ids(folder, settings)
+        self._added = {token["id"]: token["content"] for token in added}
+        self.bos_id = self._bos_id(settings)
+        named_end = self.special_tokens.get(_spelling(settings.get("eos_token")) or "")
+        known_ends = {self.special_tokens[name] for name in LLAMA3_ENDS if name in self.special_tokens}
+        self.eos_ids = frozenset(ends | known_ends | ({named_end} if named_end is not None else set()))
         self._decodes_bytes = "ByteLevel" in json.dumps(description.get("decoder"))
         self.has_space_prefix = bool(self.token_bytes(next(iter(self.encode_text("a")), -1)).startswith(b" "))
 
@@ -139,7 +164,7 @@ class HuggingFaceTokenizer:
         if token in self._added:
             spelling = self._added[token]
             return b"" if spelling in self.special_tokens else spelling.encode()
-        piece = self._library.id_to_token(token)
+        piece = self._library.id_to_token(token) if token >= 0 else None
         if piece is None:
             return b""
         if self._decodes_bytes:
@@ -153,28 +178,17 @@ class HuggingFaceTokenizer:
         others = [byte for byte in range(256) if byte not in plain]
         return {chr(byte): byte for byte in plain} | {chr(256 + index): byte for index, byte in enumerate(others)}
 
-    def _named(self, token: Any) -> int | None:
-        spelling = token.get("content") if isinstance(token, dict) else token
-        index = self._library.token_to_id(spelling) if isinstance(spelling, str) else None
-        return int(index) if index is not None else None
-
-    def _eos_ids(self, folder: Path, settings: dict[str, Any]) -> frozenset[int]:
-        found: set[int] = set()
-        for name in ("generation_config.json", "config.json"):
-            ids = _optional_json(folder / name).get("eos_token_id")
-            found |= {int(index) for index in (ids if isinstance(ids, list) else [ids]) if isinstance(index, int)}
-        named = self._named(settings.get("eos_token"))
-        ends = {
-            self.special_tokens[name]
-            for name in ("<|eot_id|>", "<|eom_id|>", "<|end_of_text|>")
-            if name in self.special_tokens
-        }
-        return frozenset(found | ends | ({named} if named is not None else set()))
+    def _bos_id(self, settings: dict[str, Any]) -> int | None:
+        # Many tokenizers name a begin that they don't put in front of a text.
+        bos = self.special_tokens.get(_spelling(settings.get("bos_token")) or "")
+        begins = bos in self._library.encode("", add_special_tokens=True).ids or settings.get("add_bos_token") is True
+        return bos if begins else None
 
 
 class TiktokenTokenizer:
     """Meta's Llama 3 vocabulary. Special tokens follow it: ten with a use and others that are reserved."""
 
+    swallows_space_before = swallows_space_behind = frozenset[str]()
     has_space_prefix = False
 
     def __init__(self, content: bytes) -> None:
@@ -185,7 +199,7 @@ class TiktokenTokenizer:
         self.special_tokens = {name: base + offset for name, offset in LLAMA3_SPECIAL.items()}
         self.vocab_size = base + LLAMA3_SPECIAL_COUNT
         self.bos_id: int | None = self.special_tokens["<|begin_of_text|>"]
-        self.eos_ids = frozenset(self.special_tokens[name] for name in ("<|end_of_text|>", "<|eom_id|>", "<|eot_id|>"))
+        self.eos_ids = frozenset(self.special_tokens[name] for name in LLAMA3_ENDS)
         self._bytes = {rank: token for token, rank in self._ranks.items()}
         self._library = tiktoken.Encoding(
             "llama3", pat_str=LLAMA3_SPLIT, mergeable_ranks=self._ranks, special_tokens={}
@@ -206,6 +220,7 @@ class TiktokenTokenizer:
 class SentencePieceTokenizer:
     """Meta's Llama 2 vocabulary."""
 
+    swallows_space_before = swallows_space_behind = frozenset[str]()
     has_space_prefix = True
 
     def __init__(self, content: bytes) -> None:
@@ -225,9 +240,50 @@ class SentencePieceTokenizer:
 
     def token_bytes(self, token: int) -> bytes:
         """The bytes that a token stands for; none for special tokens and unknown ids."""
-        if not 0 <= token < self.vocab_size or self._library.is_control(token):
+        if not 0 <= token < self.vocab_size or self._library.is_control(token) or self._library.is_unknown(token):
             return b""
         return _piece_bytes(self._library.id_to_piece(token))
+
+
+def _library(description: dict[str, Any]) -> Any:
+    """The library's tokenizer by its description."""
+    from tokenizers import Tokenizer as Library
+
+    library = Library.from_str(json.dumps(description))
+    # Otherwise text that spells a special token would become it.
+    library.encode_special_tokens = True
+    # Some files keep what their last training cut texts to.
+    library.no_truncation()
+    library.no_padding()
+    return library
+
+
+def _special_spellings(added: list[dict[str, Any]], settings: dict[str, Any], ends: set[int]) -> set[str]:
+    """What text must not become: tokens that the file calls special, that have a role, end an answer, or look like `<|name|>`."""
+    named = {_spelling(value) for key, value in settings.items() if key.endswith("_token")}
+    named |= {_spelling(value) for value in settings.get("additional_special_tokens") or []}
+    return {
+        token["content"]
+        for token in added
+        if token.get("special")
+        or token["content"] in named
+        or token["id"] in ends
+        or re.fullmatch(r"<\|.+\|>", token["content"])
+    }
+
+
+def _eos_ids(folder: Path) -> set[int]:
+    found: set[int] = set()
+    for name in ("generation_config.json", "config.json"):
+        ids = _optional_json(folder / name).get("eos_token_id")
+        found |= {index for index in (ids if isinstance(ids, list) else [ids]) if type(index) is int}
+    return found
+
+
+def _spelling(token: Any) -> str | None:
+    """Of a token in `tokenizer_config.json`: a text, or an object that has it."""
+    spelling = token.get("content") if isinstance(token, dict) else token
+    return spelling if isinstance(spelling, str) else None
 
 
 def _prefixes_only_the_first(pre_tokenizer: Any) -> bool:
@@ -256,6 +312,8 @@ def _tiktoken_ranks(content: bytes) -> dict[bytes, int]:
             ranks[base64.b64decode(token, validate=True)] = int(rank)
         except (binascii.Error, ValueError) as error:
             raise CheckpointError(f"tokenizer.model, line {number}: not a base64 token and its rank") from error
+    if any(bytes([byte]) not in ranks for byte in range(256)):
+        raise CheckpointError("tokenizer.model lacks single bytes, so that it can't encode every text")
     if sorted(ranks.values()) != list(range(len(ranks))):
         raise CheckpointError("tokenizer.model: the ranks are not 0, 1, 2, ... without a gap")
     return ranks
@@ -263,15 +321,10 @@ def _tiktoken_ranks(content: bytes) -> dict[bytes, int]:
 
 def _short_runs(text: str) -> Iterable[str]:
     """The text in parts in which no run of spaces, or of anything else, is longer than MAX_RUN_CHARS."""
-    begin = run = 0
-    in_space = False
-    for index, char in enumerate(text):
-        if char.isspace() is not in_space:
-            in_space, run = not in_space, 0
-        run += 1
-        if run > MAX_RUN_CHARS:
-            yield text[begin:index]
-            begin, run = index, 1
+    begin = 0
+    for run in _LONG_RUN.finditer(text):
+        yield text[begin : run.end()]
+        begin = run.end()
     yield text[begin:]
 
 
@@ -280,9 +333,10 @@ def _optional_json(file: Path) -> dict[str, Any]:
 
 
 def _read(file: Path) -> bytes:
-    if file.stat().st_size > MAX_TOKENIZER_BYTES:
+    path = own_file(file)
+    if path.stat().st_size > MAX_TOKENIZER_BYTES:
         raise CheckpointError(f"{file.name} is larger than {MAX_TOKENIZER_BYTES >> 20} MiB")
-    return file.read_bytes()
+    return path.read_bytes()
 
 
 __all__ = [
