@@ -44,9 +44,8 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens(SPECIAL_TOKENS)
     tokenizer.save(str(folder / "tokenizer.json"))
-    (folder / "tokenizer_config.json").write_text(
-        json.dumps({"bos_token": SPECIAL_TOKENS[0], "eos_token": "<|eot_id|>", "chat_template": CHAT_TEMPLATE})
-    )
+    settings = {"bos_token": SPECIAL_TOKENS[0], "add_bos_token": True, "eos_token": "<|eot_id|>"}
+    (folder / "tokenizer_config.json").write_text(json.dumps({**settings, "chat_template": CHAT_TEMPLATE}))
     torch.manual_seed(0)
     model = LlamaForCausalLM(
         LlamaConfig(
