@@ -190,14 +190,11 @@ async def test_docs_load_nothing_from_elsewhere(host: ServedHost) -> None:
 # --- log ---
 
 
-async def test_each_request_has_one_line_in_the_log_that_tells_no_secrets(
-    host: ServedHost, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.INFO, "hitchpost.access")
+async def test_line_of_a_request_tells_no_secrets(host: ServedHost, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "hitchpost.access")
     secrets = {"Authorization": "Bearer s3cret", "X-LlamaStack-ProviderData": '{"key": "s3cret"}'}
 
     await host.post(f"{CHAT}?key=s3cret", chat("s3cret"), **secrets, **{"x-request-id": "abc"})
-    await host.get("/health")
 
     [record] = [record for record in caplog.records if record.name == "hitchpost.access"]
     fields = record.fields  # type: ignore[attr-defined]
@@ -207,8 +204,20 @@ async def test_each_request_has_one_line_in_the_log_that_tells_no_secrets(
     assert "s3cret" not in caplog.text
 
 
-async def test_failed_stream_is_told_in_the_log(host: ServedHost, caplog: pytest.LogCaptureFixture) -> None:
+async def test_only_what_went_wrong_is_told_at_the_level_info(
+    host: ServedHost, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO, "hitchpost.access")
+
+    await host.get("/health")
+    await host.post(CHAT, chat())
+    await host.post(CHAT, {**chat(), "model": "nobody"})
+
+    assert [record.fields["status"] for record in caplog.records if record.name == "hitchpost.access"] == [404]  # type: ignore[attr-defined]
+
+
+async def test_failed_stream_is_told_in_the_log(host: ServedHost, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "hitchpost.access")
 
     await host.post(CHAT, chat("cut", stream=True))
 
@@ -219,7 +228,7 @@ async def test_failed_stream_is_told_in_the_log(host: ServedHost, caplog: pytest
 
 
 async def test_model_name_cannot_forge_a_line(host: ServedHost, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "hitchpost.access")
+    caplog.set_level(logging.DEBUG, "hitchpost.access")
 
     await host.post(CHAT, {**chat(), "model": "x\nINFO forged line" + "y" * 1000})
 

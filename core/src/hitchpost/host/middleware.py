@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import time
+from http import HTTPStatus
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
@@ -53,7 +54,9 @@ def request_middleware(guard: BrowserGuard, lifecycle: Lifecycle, metrics: HostM
             duration_s = time.monotonic() - exchange.started
             name = "operations" if is_operation else surface.name
             metrics.count(name, _route_of(request), status, duration_s, is_stream=exchange.is_stream)
-            level = logging.DEBUG if is_operation else logging.INFO
+            # A line for each request that went well would cost as much as routing it; the metrics count those.
+            went_well = status < HTTPStatus.BAD_REQUEST and exchange.failure is None
+            level = logging.DEBUG if is_operation or went_well else logging.INFO
             if access_log.isEnabledFor(level):
                 _log_access(level, request, exchange, status, duration_s)
 

@@ -135,7 +135,8 @@ class ScriptedInference(InferenceProvider[ScriptedConfig]):
 
 async def _pause(pace: Pace, number: int, event: InferenceEvent) -> None:
     if number == 0:
-        await asyncio.sleep(pace.first_token_s)
+        if pace.first_token_s:
+            await asyncio.sleep(pace.first_token_s)
     elif number % pace.burst_tokens == 0 and not isinstance(event, Usage | Finish):
         await asyncio.sleep(pace.token_s)
 
