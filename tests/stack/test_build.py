@@ -377,6 +377,17 @@ async def test_provider_that_hangs_while_it_stops_is_left_behind(
     assert stack.providers[0].provider is None
 
 
+async def test_providers_that_do_not_call_each_other_stop_side_by_side(plugged: Plugged) -> None:
+    both = asyncio.Barrier(2)
+    plugged.add(type("Meeting", (Echo,), {"stop": lambda self: both.wait()}))
+    entries = [{"provider_id": name, "provider_type": "inline::test"} for name in ("a", "b")]
+
+    async with plugged.running(inference(*entries)) as stack:
+        pass
+
+    assert [gate.provider for gate in stack.providers] == [None, None]
+
+
 async def test_half_started_provider_is_stopped(plugged: Plugged) -> None:
     steps: list[str] = []
 

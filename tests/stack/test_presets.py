@@ -5,6 +5,7 @@ import pytest
 from hitchpost.api import Api, RegisterModelRequest
 from hitchpost.plugin import Preset
 from hitchpost.registry import Origin
+from hitchpost.routing import ProviderState
 from tests.plugged import Idle, Plugged, one
 
 
@@ -101,7 +102,7 @@ def test_broken_preset_fails_alone(fields: dict[str, Any], problem: str, plugged
     assert good.problem is None
 
 
-def test_presets_in_a_circle_fail_and_the_others_are_planned(plugged: Plugged) -> None:
+async def test_presets_in_a_circle_fail_and_the_others_start(plugged: Plugged) -> None:
     plugged.add(
         provider_type="inline::chicken", needs=["safety"], presets=(preset("a", "a", provider_type="inline::chicken"),)
     )
@@ -110,8 +111,10 @@ def test_presets_in_a_circle_fail_and_the_others_are_planned(plugged: Plugged) -
     nest = Preset(name="c", api=Api.memory, provider_id="c", provider_type="inline::nest")
     plugged.add(Idle, "inline::nest", api="memory", needs=["safety"], presets=(nest,))
 
-    planned = plugged.plan(None)
+    async with plugged.running(None) as stack:
+        states = {gate.provider_id: gate.state for gate in stack.providers}
+        reasons = {gate.reason for gate in stack.providers}
 
-    circle = [provider for provider in planned.providers if provider.problem is not None]
-    assert {provider.provider_id for provider in circle} == {"b", "c"}
-    assert len(planned.start_order) == 3
+    assert states == {"a": ProviderState.ready, "b": ProviderState.failed, "c": ProviderState.failed}
+    assert len(reasons) == 2
+    assert any("they need each other in a circle" in reason for reason in reasons)

@@ -56,6 +56,8 @@ class Supervisor:
         self._task: asyncio.Task[None] | None = None
         self.first_attempt = asyncio.Event()
         """Set when the first attempt to start has ended, well or badly."""
+        self.stopped = asyncio.Event()
+        """Set when the provider was told to stop and did, or took too long."""
 
     def run(self, after: Sequence[asyncio.Event]) -> None:
         """Begin in the background, once all of `after` are set."""
@@ -63,12 +65,17 @@ class Supervisor:
             self._live(after), name=f"supervisor of {self.plan.api}/{self.plan.provider_id}"
         )
 
-    async def stop(self) -> None:
-        """End the background work and stop the provider."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
-        await self._stop_provider()
+    async def stop(self, after: Sequence[asyncio.Event]) -> None:
+        """End the background work and stop the provider, once all of `after` are set."""
+        for event in after:
+            await event.wait()
+        try:
+            if self._task is not None:
+                self._task.cancel()
+                await asyncio.wait([self._task])
+            await self._stop_provider()
+        finally:
+            self.stopped.set()
 
     async def _live(self, after: Sequence[asyncio.Event]) -> None:
         try:

@@ -47,6 +47,13 @@ class ProviderPlan:
         """API and id, which are unique."""
         return (self.api, self.provider_id)
 
+    @property
+    def calls(self) -> frozenset[Api]:
+        """The APIs whose providers start before it and stop after it; none where it can't be built."""
+        if self.spec is None or self.problem is not None:
+            return frozenset()
+        return frozenset((*self.spec.needs, *self.spec.uses))
+
 
 @dataclass(slots=True)
 class PlannedResource:
@@ -247,8 +254,7 @@ def _check_needs(draft: _Draft) -> None:
 def _start_order(draft: _Draft) -> list[ProviderPlan]:
     sorter: TopologicalSorter[Key] = TopologicalSorter()
     for plan in draft.providers.values():
-        calls = {*plan.spec.needs, *plan.spec.uses} if plan.spec and plan.problem is None else set()
-        sorter.add(plan.key, *(other.key for other in draft.providers.values() if other.api in calls))
+        sorter.add(plan.key, *(other.key for other in draft.providers.values() if other.api in plan.calls))
     try:
         return [draft.providers[key] for key in sorter.static_order()]
     except CycleError as error:

@@ -62,7 +62,7 @@ class Stack:
             Api.models: self.models,
             Api.inspect: self.inspect,
         }
-        self._start_order = [self._supervisor(planned) for planned in plan.start_order]
+        self._supervisors = [self._supervisor(planned) for planned in plan.start_order]
         self._was_built = False
         self._is_draining = False
 
@@ -73,14 +73,10 @@ class Stack:
 
     async def start(self) -> None:
         """Start every provider, and return when each was tried once; those that failed are retried in the background."""
-        by_api: dict[Api, list[Supervisor]] = {}
-        for supervisor in self._start_order:
-            by_api.setdefault(supervisor.plan.api, []).append(supervisor)
-        for supervisor in self._start_order:
-            spec = supervisor.plan.spec
-            calls = (*spec.needs, *spec.uses) if spec else ()
-            supervisor.run([other.first_attempt for api in calls for other in by_api.get(api, ())])
-        await asyncio.gather(*(supervisor.first_attempt.wait() for supervisor in self._start_order))
+        for supervisor in self._supervisors:
+            called = [other for other in self._supervisors if other.plan.api in supervisor.plan.calls]
+            supervisor.run(after=[other.first_attempt for other in called])
+        await asyncio.gather(*(supervisor.first_attempt.wait() for supervisor in self._supervisors))
         self._was_built = True
 
     def drain(self) -> None:
@@ -90,23 +86,25 @@ class Stack:
             gate.set_state(ProviderState.draining)
 
     async def stop(self) -> None:
-        """Stop every provider, those that need others first."""
+        """Stop every provider, those that call others before those."""
         self.drain()
         await self._announcer.close()
-        for supervisor in reversed(self._start_order):
-            await supervisor.stop()
+        steps = []
+        for supervisor in self._supervisors:
+            callers = [other for other in self._supervisors if supervisor.plan.api in other.plan.calls]
+            steps.append(supervisor.stop(after=[other.stopped for other in callers]))
+        await asyncio.gather(*steps)
 
     def _supervisor(self, planned: ProviderPlan) -> Supervisor:
         gate = self._gates[planned.key]
 
         def deps() -> ProviderDeps:
-            calls = {*planned.spec.needs, *planned.spec.uses} if planned.spec else set()
             return ProviderDeps(
                 provider_id=planned.provider_id,
                 state_dir=state_home() / "providers" / planned.api.value / planned.provider_id,
                 log=logging.getLogger(f"hitchpost.provider.{planned.provider_id}"),
-                inference=self.inference if Api.inference in calls else None,
-                models=self.models if Api.models in calls else None,
+                inference=self.inference if Api.inference in planned.calls else None,
+                models=self.models if Api.models in planned.calls else None,
             )
 
         async def synchronize(has_started: bool) -> None:
