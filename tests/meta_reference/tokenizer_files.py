@@ -2,9 +2,11 @@
 
 import base64
 import json
+import re
 from pathlib import Path
 from typing import Any
 
+from hypothesis import strategies as st
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 TEXT = [
@@ -14,6 +16,11 @@ TEXT = [
     "user assistant system You may call these functions. Environment: ipython Today Date: 21 Nov 2026",
     "Grüße aus Köln, où est l'été? Ça va, señor. Привет, мир! 你好，世界。 🙂👍🏽",
 ] * 4
+
+# Text in which the libraries themselves would see special tokens is a matter of its own.
+ORDINARY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=60).filter(
+    lambda text: re.search(r"<\||\|>|</?s>|<unk>", text) is None
+)
 
 LLAMA3_SPLIT = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 LLAMA3_SPECIAL = [
