@@ -358,21 +358,23 @@ async def test_refused_model_stays_listed_with_the_reason_until_it_is_accepted(h
 
 
 async def test_model_that_was_unregistered_meanwhile_does_not_come_back(house: House) -> None:
-    await house.announcer.register(model(), CONTEXT)
+    await house.announcer.register(model("a"), CONTEXT)
+    await house.announcer.register(model("b"), CONTEXT)
     go_on = asyncio.Event()
 
-    async def wait(told: Model | None) -> Any:
-        await go_on.wait()
+    async def wait_for_a(told: Model | None) -> Any:
+        if told is not None and told.identifier == "a":
+            await go_on.wait()
 
-    house.p.then = wait
-    unregistering = asyncio.create_task(house.announcer.unregister("m", CONTEXT))
-    await until(lambda: len(house.p.told) == 2)
+    house.p.then = wait_for_a
     announcing = asyncio.create_task(house.announcer.announce_all("p"))
-    await asyncio.sleep(0)
+    await until(lambda: len(house.p.told) == 3)
+    await house.announcer.unregister("b", CONTEXT)
     go_on.set()
-    await asyncio.gather(unregistering, announcing)
+    await announcing
 
-    assert house.names() == []
+    assert house.names() == ["a"]
+    assert house.p.told[-1][0] == "list"
 
 
 # --- discovery ---
