@@ -71,6 +71,14 @@ def write_hugging_face(folder: Path, model: LlamaForCausalLM, max_shard_size: st
     return folder
 
 
+def write_old_config(folder: Path, rope_scaling: dict[str, Any] | None, rope_theta: float) -> None:
+    """Puts the rotary settings where transformers before 5 wrote them."""
+    file = folder / "config.json"
+    config = json.loads(file.read_text())
+    del config["rope_parameters"]
+    file.write_text(json.dumps(config | {"rope_theta": rope_theta, "rope_scaling": rope_scaling}))
+
+
 def write_meta(folder: Path, model: LlamaForCausalLM, *, shards: int, embedding_axis: int = 0, **params: Any) -> Path:
     """Saves the same weights as Meta does: other names, rotary pairs side by side, split over model-parallel shards.
 
@@ -97,6 +105,12 @@ def write_meta(folder: Path, model: LlamaForCausalLM, *, shards: int, embedding_
     }
     (folder / "params.json").write_text(json.dumps(settings))
     tensors = dict(_meta_tensors(model))
+    for name in tensors:
+        if name.endswith(("wk.weight", "wv.weight")):
+            # With more shards than key-value heads, neighbouring shards have the same head.
+            heads = tensors[name].view(config.num_key_value_heads, config.head_dim, -1)
+            copies = max(1, shards // config.num_key_value_heads)
+            tensors[name] = heads.repeat_interleave(copies, dim=0).flatten(0, 1)
     for shard in range(shards):
         part = {name: _shard(name, tensor, shard, shards, embedding_axis) for name, tensor in tensors.items()}
         torch.save(part, folder / f"consolidated.{shard:02}.pth")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from transformers import LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from hitchpost_meta_reference.engine.cache import SlotCache
@@ -20,10 +20,10 @@ from hitchpost_meta_reference.engine.runner import Runner
 from hitchpost_meta_reference.engine.sampling import SamplingState
 from hitchpost_meta_reference.engine.sampling_options import SamplingOptions
 from hitchpost_meta_reference.engine.scheduler import FixedSlots, Scheduler, Sequence, StepBudget
-from tests.meta_reference.random_llamas import (
+from tests.meta_reference.checkpoints import (
     LLAMA3_ROPE,
-    llama_config,
-    random_llama,
+    SHAPES,
+    reference_model,
     write_hugging_face,
     write_meta,
     write_old_config,
@@ -53,8 +53,8 @@ def in_the_old_style(folder: Path, model: LlamaForCausalLM) -> None:
     write_old_config(folder, scaling, LLAMA3_ROPE["rope_theta"])  # type: ignore[arg-type]
 
 
-def meta(shards: int, *, embedding_by_channel: bool = False) -> Callable[[Path, LlamaForCausalLM], object]:
-    return lambda folder, model: write_meta(folder, model, shards, embedding_by_channel=embedding_by_channel)
+def meta(shards: int, **settings: Any) -> Callable[[Path, LlamaForCausalLM], object]:
+    return lambda folder, model: write_meta(folder, model, shards=shards, **settings)
 
 
 META_LLAMA3 = {
@@ -63,36 +63,17 @@ META_LLAMA3 = {
 }
 META_LLAMA2 = {"num_key_value_heads": 4, "rms_norm_eps": 1e-5}
 
-SHAPES = {
-    "llama 2: as many key-value heads as heads": Shape({"num_key_value_heads": 4}),
-    "llama 3: grouped heads, other theta": Shape(
-        {"rope_parameters": {"rope_type": "default", "rope_theta": 500_000.0}}
-    ),
-    "llama 3.1: scaled rotary frequencies": Shape({"rope_parameters": LLAMA3_ROPE}),
-    "llama 3.1: scaling where transformers 4 wrote it": Shape({"rope_parameters": LLAMA3_ROPE}, in_the_old_style),
-    "llama 3.2: tied embeddings": Shape({"tie_word_embeddings": True, "rope_parameters": LLAMA3_ROPE}),
-    "one key-value head": Shape({"num_key_value_heads": 1}),
-    "biases in attention and feed-forward": Shape({"attention_bias": True, "mlp_bias": True}),
-    "a head size that isn't width / heads": Shape({"head_dim": 24}),
-    "several safetensors files": Shape({"tie_word_embeddings": True}, sharded),
-    "linear rotary scaling": Shape({"rope_parameters": {"rope_type": "linear", "rope_theta": 10_000.0, "factor": 4.0}}),
-    "SmolLM2: nine heads, tied, larger theta": Shape(
-        {
-            "hidden_size": 72,
-            "num_attention_heads": 9,
-            "num_key_value_heads": 3,
-            "tie_word_embeddings": True,
-            "rope_parameters": {"rope_type": "default", "rope_theta": 100_000.0},
-        }
-    ),
-    "TinyLlama: eight heads to a key-value head": Shape({"num_attention_heads": 8, "num_key_value_heads": 1}),
-    "a vocabulary of 5,000": Shape({"vocab_size": 5000}),
-    "Meta's Llama 2 in one file": Shape(META_LLAMA2, meta(1)),
-    "Meta's Llama 2 in two files": Shape(META_LLAMA2, meta(2, embedding_by_channel=True)),
-    "Meta's Llama 3 in one file": Shape(META_LLAMA3, meta(1)),
-    "Meta's Llama 3 in two files": Shape(META_LLAMA3, meta(2)),
-    "Meta's Llama 3 in four files that repeat key-value heads": Shape(META_LLAMA3, meta(4)),
-    "Meta's Llama 3.2, tied": Shape(META_LLAMA3 | {"tie_word_embeddings": True}, meta(1)),
+CASES = {
+    **{name: Shape(changes) for name, changes in SHAPES.items()},
+    "llama3-rope-scaling-as-transformers-4-wrote-it": Shape({"rope_parameters": LLAMA3_ROPE}, in_the_old_style),
+    "tied-embeddings-and-rope-scaling": Shape({"tie_word_embeddings": True, "rope_parameters": LLAMA3_ROPE}),
+    "several-safetensors-files": Shape({"tie_word_embeddings": True}, sharded),
+    "meta-llama2-one-file": Shape(META_LLAMA2, meta(1)),
+    "meta-llama2-two-files": Shape(META_LLAMA2, meta(2, embedding_axis=1, vocab_size=-1)),
+    "meta-llama3-one-file": Shape(META_LLAMA3, meta(1, use_scaled_rope=True)),
+    "meta-llama3-two-files": Shape(META_LLAMA3, meta(2, use_scaled_rope=True)),
+    "meta-llama3-four-files-that-repeat-key-value-heads": Shape(META_LLAMA3, meta(4, use_scaled_rope=True)),
+    "meta-llama3-tied": Shape(META_LLAMA3 | {"tie_word_embeddings": True}, meta(1, use_scaled_rope=True)),
 }
 
 
@@ -124,12 +105,12 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-@pytest.fixture(scope="module", params=SHAPES, ids=str)
+@pytest.fixture(scope="module", params=CASES)
 def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Pair:
     """A decoder and its reference, in float32."""
-    shape = SHAPES[request.param]
+    shape = CASES[request.param]
     folder = tmp_path_factory.mktemp("checkpoint")
-    reference = random_llama(llama_config(**shape.changes))
+    reference = reference_model(**shape.changes)
     shape.write(folder, reference)
     decoder = load_decoder(folder, torch.float32, CPU)
     decoder.prepare(MAX_SEQ_LEN)
@@ -255,7 +236,7 @@ def test_logits_in_a_batch_with_random_arrivals_equal_those_alone(pair: Pair, se
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
 def test_half_precision_agrees_with_float32_but_for_rounding(tmp_path: Path, dtype: torch.dtype) -> None:
-    reference = random_llama(llama_config(rope_parameters=LLAMA3_ROPE), dtype=dtype).float()
+    reference = reference_model(rope_parameters=LLAMA3_ROPE).to(dtype).float()
     pair = Pair(load_decoder(write_hugging_face(tmp_path, reference), dtype, CPU), reference)
     pair.decoder.prepare(MAX_SEQ_LEN)
     tokens = pair.prompt(200)
@@ -270,7 +251,7 @@ def test_half_precision_agrees_with_float32_but_for_rounding(tmp_path: Path, dty
 
 
 def test_what_an_earlier_sequence_left_in_a_slot_changes_nothing(tmp_path: Path) -> None:
-    reference = random_llama(llama_config())
+    reference = reference_model()
     pair = Pair(load_decoder(write_hugging_face(tmp_path, reference), torch.float32, CPU), reference)
     pair.decoder.prepare(MAX_SEQ_LEN)
     first = greedy(1, pair.prompt(100, seed=1), 30)
@@ -284,7 +265,7 @@ def test_what_an_earlier_sequence_left_in_a_slot_changes_nothing(tmp_path: Path)
 
 
 def test_rotary_frequencies_of_llama_3_equal_those_of_transformers() -> None:
-    config = llama_config(
+    config = LlamaConfig(
         head_dim=128, rope_parameters=LLAMA3_ROPE | {"factor": 32.0, "original_max_position_embeddings": 8192}
     )
     scaling = RopeScaling("llama3", 32.0, 1.0, 4.0, 8192)
@@ -297,15 +278,23 @@ def test_rotary_frequencies_of_llama_3_equal_those_of_transformers() -> None:
 
 
 def test_tied_output_shares_the_memory_of_the_embedding(tmp_path: Path) -> None:
-    folder = write_hugging_face(tmp_path, random_llama(llama_config(tie_word_embeddings=True)))
+    folder = write_hugging_face(tmp_path, reference_model(tie_word_embeddings=True))
 
     decoder = load_decoder(folder, None, CPU)
 
     assert decoder.output.data_ptr() == decoder.embedding.data_ptr()
 
 
+def test_weights_keep_the_precision_that_they_were_saved_in_unless_told_otherwise(tmp_path: Path) -> None:
+    write_hugging_face(tmp_path, reference_model().bfloat16())
+
+    decoder = load_decoder(tmp_path, None, CPU)
+
+    assert decoder.blocks[0].qkv.dtype is torch.bfloat16
+
+
 def test_step_before_the_rotary_tables_are_made_says_what_is_missing(tmp_path: Path) -> None:
-    decoder = load_decoder(write_hugging_face(tmp_path, random_llama(llama_config())), None, CPU)
+    decoder = load_decoder(write_hugging_face(tmp_path, reference_model()), None, CPU)
     cache = SlotCache(decoder.config, 1, MAX_SEQ_LEN, torch.float32, CPU)
 
     with pytest.raises(RuntimeError, match="prepare"):
