@@ -409,7 +409,14 @@ def test_file_can_be_discovered_again(file: Path) -> None:
     assert by_path(file).state is PluginState.loaded
 
 
-@pytest.mark.parametrize("stem", ["json", "statistics", "hitchpost"])
+def test_file_in_the_current_folder_is_no_clash_with_itself(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(file.parent)
+    monkeypatch.syspath_prepend("")
+
+    assert by_path(Path(file.name)).state is PluginState.loaded
+
+
+@pytest.mark.parametrize("stem", ["json", "statistics", "hitchpost", "xxsubtype", "__hello__"])
 def test_file_may_not_take_the_name_of_a_module_imported_or_not(
     stem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

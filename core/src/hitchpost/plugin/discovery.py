@@ -172,7 +172,7 @@ def _attempt(report: PluginReport, stage: PluginStage, step: Callable[[], Any]) 
 def _is_found_elsewhere(path: Path) -> bool:
     """Whether `import stem` would find another module; in the current folder it finds the file itself."""
     found = importlib.util.find_spec(path.stem)
-    return found is not None and (found.origin is None or not path.samefile(found.origin))
+    return found is not None and (found.origin is None or Path(found.origin).resolve() != path.resolve())
 
 
 def _import_file(path: Path) -> ModuleType:
