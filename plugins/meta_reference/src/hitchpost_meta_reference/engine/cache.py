@@ -9,7 +9,8 @@ from hitchpost_meta_reference.engine.decoder_config import DecoderConfig
 class SlotCache:
     """Keys and values, shape (layers, slots, kv_heads, max_seq_len, head_dim).
 
-    A slot holds one sequence from position 0 on; what lies behind its current end is left over from earlier ones and is masked.
+    A slot holds one sequence from position 0 on; what lies behind its end is zeros. Keys there are masked, but a value that isn't a number
+    would spoil the result even at weight 0.
 
     Args:
         config: of the decoder.
@@ -35,6 +36,11 @@ class SlotCache:
     def read(self, layer: int, slots: slice | Tensor, length: int) -> tuple[Tensor, Tensor]:
         """Keys and values of the first `length` positions, each (len(slots), kv_heads, length, head_dim)."""
         return self.keys[layer, slots, :, :length], self.values[layer, slots, :, :length]
+
+    def clear(self, slot: int, length: int) -> None:
+        """Forget the first `length` positions of a slot."""
+        self.keys[:, slot, :, :length] = 0
+        self.values[:, slot, :, :length] = 0
 
 
 __all__ = ["SlotCache"]

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from hitchpost_meta_reference.engine.cache import SlotCache
 from hitchpost_meta_reference.engine.decoder_config import DecoderConfig, RopeScaling
+from hitchpost_meta_reference.engine.linear import linear, packed
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +47,21 @@ class Decoder(nn.Module):
         self.norm = nn.Parameter(torch.empty(config.dim, dtype=torch.float32, device=device), False)
         self.output = nn.Parameter(torch.empty(config.vocab_size, config.dim, dtype=dtype, device=device), False)
         self._rotations: tuple[Tensor, Tensor] | None = None
+        self._head = self.output.data
 
     def prepare(self, max_seq_len: int) -> None:
-        """Make the rotary tables for positions below `max_seq_len`, on the device of the weights."""
+        """Get ready to compute: rotary tables for positions below `max_seq_len`, and weights laid out as the processor likes them."""
+        self._prepare_rotations(max_seq_len)
+        for block in self.blocks:
+            block.pack()
+        self._head = self.output.data
+        if self._head.device.type == "cpu":
+            # The CPU has no product of bfloat16 matrices with a float32 result, and rounded logits flip near ties.
+            self._head = packed(self._head.float())
+            if self.output is not self.embedding:
+                self.output = nn.Parameter(self._head, False)
+
+    def _prepare_rotations(self, max_seq_len: int) -> None:
         frequencies = rotary_frequencies(self.config)
         angles = torch.outer(torch.arange(max_seq_len, dtype=torch.float32), frequencies)
         device = self.norm.device
@@ -65,7 +78,7 @@ class Decoder(nn.Module):
             wanted: indices into the N tokens whose logits are wanted, shape (M,).
         Returns: logits, float32, shape (M, vocab_size).
         """
-        layout = Layout(spans, tokens.device)
+        layout = Layout(spans, cache.keys.dtype, tokens.device)
         if self._rotations is None:
             raise RuntimeError("prepare() makes the rotary tables and comes first")
         cosines, sines = (table[layout.positions].unsqueeze(1) for table in self._rotations)
@@ -76,17 +89,9 @@ class Decoder(nn.Module):
         return self._logits(hidden)
 
     def _logits(self, hidden: Tensor) -> Tensor:
-        if self.output.dtype is torch.float32:
-            return F.linear(hidden, self.output)
-        if self.output.is_cuda:
-            return torch.mm(hidden.to(self.output.dtype), self.output.t(), out_dtype=torch.float32)
-        return F.linear(hidden, self._output_float32())
-
-    def _output_float32(self) -> Tensor:
-        # The CPU has no product of bfloat16 matrices with a float32 result; the copy costs memory once.
-        if not hasattr(self, "_float32_output"):
-            self._float32_output = self.output.float()
-        return self._float32_output
+        if self._head.dtype is torch.float32:
+            return linear(hidden, self._head)
+        return torch.mm(hidden.to(self._head.dtype), self._head.t(), out_dtype=torch.float32)
 
 
 class Block(nn.Module):
@@ -115,6 +120,11 @@ class Block(nn.Module):
         self.down = matrix(config.dim, config.hidden_dim)
         self.down_bias = vector(config.dim, config.mlp_bias)
 
+    def pack(self) -> None:
+        """Lay the matrices out for this processor."""
+        for name in ("qkv", "attention_output", "gate_up", "down"):
+            setattr(self, name, nn.Parameter(packed(getattr(self, name).data), False))
+
     def forward(
         self, hidden: Tensor, cosines: Tensor, sines: Tensor, layout: "Layout", cache: SlotCache, layer: int
     ) -> Tensor:
@@ -122,37 +132,53 @@ class Block(nn.Module):
         dtype = self.qkv.dtype
         x = rms_norm(hidden, self.attention_norm, self.eps).to(dtype)
         kv_heads = self.n_kv_heads
-        heads = F.linear(x, self.qkv, self.qkv_bias).view(x.shape[0], -1, self.head_dim)
-        queries, keys, values = heads.split((self.n_heads, kv_heads, kv_heads), dim=1)
-        queries, keys = rotate(queries, cosines, sines), rotate(keys, cosines, sines)
+        heads = linear(x, self.qkv, self.qkv_bias).view(x.shape[0], -1, self.head_dim)
+        rotated = rotate(heads[:, : self.n_heads + kv_heads], cosines, sines)
+        queries, keys, values = rotated[:, : self.n_heads], rotated[:, self.n_heads :], heads[:, -kv_heads:]
         cache.write(layer, layout.slots, layout.positions, keys, values)
         attended = attend(queries, cache, layer, layout).reshape(x.shape[0], -1)
-        hidden = hidden + F.linear(attended, self.attention_output, self.attention_output_bias)
+        hidden = hidden + linear(attended, self.attention_output, self.attention_output_bias)
         x = rms_norm(hidden, self.feed_forward_norm, self.eps).to(dtype)
-        gate, up = F.linear(x, self.gate_up, self.gate_up_bias).chunk(2, dim=-1)
-        return hidden + F.linear(F.silu(gate) * up, self.down, self.down_bias)
+        gate, up = linear(x, self.gate_up, self.gate_up_bias).chunk(2, dim=-1)
+        return hidden + linear(F.silu(gate) * up, self.down, self.down_bias)
 
 
 class Layout:
-    """Where the tokens of a step belong: computed once, used by every block."""
+    """Where the tokens of a step belong: computed once, used by every block. Masks are added to the scores of keys."""
 
-    def __init__(self, spans: Sequence[Span], device: torch.device) -> None:
-        self.positions = torch.cat([torch.arange(span.start, span.start + span.length) for span in spans]).to(device)
+    def __init__(self, spans: Sequence[Span], dtype: torch.dtype, device: torch.device) -> None:
+        starts = torch.tensor([span.start for span in spans])
         lengths = torch.tensor([span.length for span in spans])
-        self.slots = torch.repeat_interleave(torch.tensor([span.slot for span in spans]), lengths).to(device)
+        before = lengths.cumsum(0) - lengths
+        positions = torch.arange(int(lengths.sum())) + torch.repeat_interleave(starts - before, lengths)
+        slots = torch.repeat_interleave(torch.tensor([span.slot for span in spans]), lengths)
+        self.positions, self.slots = positions.to(device), slots.to(device)
         decoding = [span for span in spans if span.length == 1]
         self.prompts = [span for span in spans if span.length > 1]
+        self.prompt_masks = [self._mask_of(span, dtype, device) for span in self.prompts]
         self.decoding = len(decoding)
         if decoding:
-            ends = self.positions[: len(decoding)] + 1
             self.longest = max(span.start for span in decoding) + 1
-            self.decoding_mask = (torch.arange(self.longest, device=device) < ends.unsqueeze(1)).view(
+            self.decoding_mask = _mask(starts[: len(decoding)], self.longest, dtype, device).view(
                 len(decoding), 1, 1, -1
             )
-            slots = [span.slot for span in decoding]
-            neighbours = slots == list(range(slots[0], slots[0] + len(slots)))
+            first, last = decoding[0].slot, decoding[-1].slot
+            neighbours = [span.slot for span in decoding] == list(range(first, last + 1))
             # A slice is a view; any other choice of slots copies their keys and values.
-            self.decoding_slots = slice(slots[0], slots[-1] + 1) if neighbours else self.slots[: len(decoding)]
+            self.decoding_slots = slice(first, last + 1) if neighbours else self.slots[: len(decoding)]
+
+    def _mask_of(self, prompt: Span, dtype: torch.dtype, device: torch.device) -> Tensor | None:
+        """None for a prompt's beginning, whose tokens see all that stands before them in the span itself."""
+        if prompt.start == 0:
+            return None
+        end = prompt.start + prompt.length
+        return _mask(torch.arange(prompt.start, end), end, dtype, device)
+
+
+def _mask(positions: Tensor, length: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """0 for keys at or before each position, -inf for later ones; shape (len(positions), length)."""
+    later = torch.arange(length) > positions.unsqueeze(1)
+    return torch.zeros(later.shape, dtype=dtype).masked_fill_(later, -math.inf).to(device)
 
 
 def attend(queries: Tensor, cache: SlotCache, layer: int, layout: Layout) -> Tensor:
@@ -166,13 +192,9 @@ def attend(queries: Tensor, cache: SlotCache, layer: int, layout: Layout) -> Ten
         mixed = F.scaled_dot_product_attention(grouped, keys, values, attn_mask=layout.decoding_mask)
         results.append(mixed.reshape(layout.decoding, n_heads, head_dim))
     at = layout.decoding
-    for span in layout.prompts:
-        end = span.start + span.length
-        keys, values = cache.read(layer, slice(span.slot, span.slot + 1), end)
+    for span, mask in zip(layout.prompts, layout.prompt_masks, strict=True):
+        keys, values = cache.read(layer, slice(span.slot, span.slot + 1), span.start + span.length)
         mine = queries[at : at + span.length].transpose(0, 1).unsqueeze(0)
-        mask = None
-        if span.start:
-            mask = torch.ones(span.length, end, dtype=torch.bool, device=queries.device).tril(span.start)
         mixed = F.scaled_dot_product_attention(
             mine, keys, values, attn_mask=mask, is_causal=mask is None, enable_gqa=keys.shape[1] != n_heads
         )

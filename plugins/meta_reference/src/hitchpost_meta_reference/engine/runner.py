@@ -49,30 +49,51 @@ class Runner:
         self._decoder = decoder
         self._cache = cache
         self._device = decoder.norm.device
+        self._written: dict[int, int] = {}
+        """How many positions of a slot are in use."""
 
     @torch.inference_mode()
     def step(self, rows: Sequence[StepRow]) -> list[Sampled]:
-        """Compute the rows, and a new token for each that `samples`, in their order."""
-        # Single tokens first: they are computed together.
-        ordered = sorted(range(len(rows)), key=lambda index: len(rows[index].tokens) > 1)
+        """Compute the rows, and a new token for each that `samples`, in their order.
+
+        Raises:
+            ValueError: a row has no slot, or doesn't fit into it.
+            ArithmeticError: the logits aren't numbers.
+        """
+        # Single tokens are computed together and come first; by slot, as neighbouring slots needn't be copied.
+        spanned = [(_span(row, self._cache.max_seq_len), index) for index, row in enumerate(rows)]
+        spanned.sort(key=lambda item: (item[0].length > 1, item[0].slot))
         spans: list[Span] = []
         tokens: list[int] = []
         ends: dict[int, int] = {}
-        for index in ordered:
+        for span, index in spanned:
             row = rows[index]
-            slot = row.sequence.slot
-            if slot is None:
-                raise ValueError("a sequence without a slot can't be computed")
-            spans.append(Span(slot, row.start, len(row.tokens)))
+            spans.append(span)
+            self._written[span.slot] = span.start + span.length
             tokens.extend(row.tokens)
             ends[index] = len(tokens) - 1
         sampling = [index for index, row in enumerate(rows) if row.samples]
         wanted = torch.tensor([ends[index] for index in sampling], dtype=torch.long, device=self._device)
         logits = self._decoder(torch.tensor(tokens, device=self._device), spans, self._cache, wanted)
+        # Not afterwards: what was drawn from something else than numbers must not become part of an answer.
+        if not logits.isfinite().all():
+            raise ArithmeticError(
+                "the model's logits aren't numbers; its weights are broken, or too large for their type"
+            )
         return sample(logits, [rows[index].sequence.payload for index in sampling]) if sampling else []
 
     def forget(self, slot: int) -> None:
-        """A slot's sequence has ended; what it left in the cache is masked until it is overwritten."""
+        """A slot's sequence has ended. Nothing of it stays in the cache."""
+        self._cache.clear(slot, self._written.pop(slot, 0))
+
+
+def _span(row: StepRow, max_seq_len: int) -> Span:
+    slot, end = row.sequence.slot, row.start + len(row.tokens)
+    if slot is None:
+        raise ValueError("a sequence without a slot can't be computed")
+    if not row.tokens or end > max_seq_len:
+        raise ValueError(f"a row of {len(row.tokens)} tokens from position {row.start} on doesn't fit into the cache")
+    return Span(slot, row.start, len(row.tokens))
 
 
 def use_available_threads() -> int:

@@ -97,17 +97,17 @@ def _draw(logits: Tensor, state: SamplingState) -> int:
     """A token by its probability, by inverting the cumulative distribution at the sequence's next random number."""
     options = state.options
     # In double precision, as the sum over a large vocabulary would otherwise miss its last tokens.
-    scaled = (logits - logits.max()).double() / options.temperature
+    probabilities = ((logits - logits.max()).double() / options.temperature).softmax(dim=-1)
+    size = probabilities.shape[0]
     if not options.top_k and options.top_p >= 1.0:
-        return _invert(scaled.softmax(dim=-1), state.draw())
-    probabilities = scaled.softmax(dim=-1)
-    limit = min(options.top_k or probabilities.shape[0], probabilities.shape[0])
-    kept, order = torch.topk(probabilities, min(limit, FEW))
-    if len(kept) < limit and float(kept.sum()) < options.top_p:
+        return _invert(probabilities, state.draw())
+    kept, order = torch.topk(probabilities, min(options.top_k or FEW, size))
+    if not options.top_k and float(kept.sum()) < options.top_p:
         # Sorting the whole vocabulary is dear and seldom needed.
-        kept, order = torch.topk(probabilities, limit)
+        kept, order = torch.sort(probabilities, descending=True)
     if options.top_p < 1.0:
-        total = kept.sum() if options.top_k else 1.0
+        # After top_k its tokens together count as everything.
+        total = float(kept.sum()) if options.top_k else 1.0
         before = kept.cumsum(dim=-1) - kept
         # The first token stays whatever top_p is.
         kept = kept.masked_fill(before >= max(options.top_p, 1e-12) * total, 0.0)

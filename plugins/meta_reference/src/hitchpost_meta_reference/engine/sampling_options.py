@@ -41,6 +41,11 @@ class SamplingOptions:
             value = getattr(self, name)
             if not lowest <= value <= highest:
                 raise ValueError(f"{name} is {value}; it must be between {lowest} and {highest}")
+        for token, bias in self.logit_bias.items():
+            if token < 0 or not -100.0 <= bias <= 100.0:
+                raise ValueError(
+                    f"logit_bias of token {token} is {bias}; it must be between -100 and 100, of a token from 0 on"
+                )
         if self.top_logprobs is not None and not 0 <= self.top_logprobs <= 20:
             raise ValueError(f"top_logprobs is {self.top_logprobs}; it must be between 0 and 20")
 
