@@ -12,7 +12,10 @@ from hitchpost.host.native.routes import native_routes
 from hitchpost.host.openai.routes import openai_routes
 from hitchpost.host.openapi import openapi_document
 from hitchpost.host.operations import operation_routes
-from hitchpost.plugin import hookspecs
+from hitchpost.plugin import ProviderSpec, hookspecs
+from hitchpost.plugin.declarations import load_import_string
+from hitchpost.scripted import plugin as scripted
+from hitchpost_meta_reference import plugin as meta_reference
 from tests.house.sources import ROOT
 
 HOOKS = (*hookspecs.PACKAGE_HOOKS, *hookspecs.PROVIDER_HOOKS)
@@ -75,3 +78,18 @@ def test_command_line_page_is_what_the_help_says() -> None:
     written = runpy.run_path(str(ROOT / "docs/cli_reference.py"))
 
     assert written["PAGE"].read_text(encoding="utf-8") == written["page"](), "run: python docs/cli_reference.py"
+
+
+OUR_SPECS = [spec for plugin in (scripted, meta_reference) for spec in plugin.provider_specs()]
+
+
+@pytest.mark.parametrize("spec", OUR_SPECS, ids=lambda spec: spec.provider_type)
+def test_every_field_of_a_provider_config_is_on_its_page(spec: ProviderSpec) -> None:
+    package, name = spec.config.split(".")[0], spec.provider_type.split("::")[1]
+    page = f"docs/{name}.md" if package == "hitchpost" else f"plugins/{package.removeprefix('hitchpost_')}/README.md"
+    schema = load_import_string(spec.config).model_json_schema()
+    fields = {name for model in (schema, *schema.get("$defs", {}).values()) for name in model.get("properties", ())}
+
+    text = (ROOT / page).read_text(encoding="utf-8")
+
+    assert not [field for field in sorted(fields) if f"`{field}`" not in text], f"add them to a table of {page}"
