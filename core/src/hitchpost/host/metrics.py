@@ -9,6 +9,7 @@ from prometheus_client.registry import Collector
 
 from hitchpost.host.lifecycle import Lifecycle
 from hitchpost.plugin import Metric
+from hitchpost.plugin.foreign import is_failure
 from hitchpost.routing import ProviderGate, ProviderState
 
 log = logging.getLogger("hitchpost.host")
@@ -114,7 +115,9 @@ def _metrics_of(gate: ProviderGate) -> list[Metric]:
         return []
     try:
         return list(gate.provider.metrics())
-    except Exception:
+    except BaseException as error:
+        if not is_failure(error):
+            raise
         log.exception("provider %s can't say its metrics", gate.provider_id)
         return []
 

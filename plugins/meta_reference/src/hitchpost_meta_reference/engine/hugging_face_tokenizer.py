@@ -46,7 +46,8 @@ class HuggingFaceTokenizer:
     def encode_text(self, text: str, *, begins: bool = True) -> list[int]:
         """Ids of a text; special tokens that it spells are read as plain text. `begins`: nothing stands before it."""
         library = self._library if begins else self._library_within
-        ids: list[int] = library.encode(text, add_special_tokens=False).ids
+        # In a batch, though of one: only then does the library let other threads run meanwhile.
+        ids: list[int] = library.encode_batch_fast([text], add_special_tokens=False)[0].ids
         return ids
 
     def token_bytes(self, token: int) -> bytes:
