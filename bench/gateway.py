@@ -36,7 +36,7 @@ def run_config(text: str, token_s: float) -> dict[str, object]:
         "provider_type": "inline::scripted",
         "config": {"models": ["horse"], "script": [rule]},
     }
-    return {"version": "2", "providers": {"inference": [provider]}}
+    return {"version": "2", "providers": {"inference": [provider]}, "models": [{"model_id": "horse"}]}
 
 
 async def latencies_ms(post: Post, server: ServerProcess, count: int) -> float:

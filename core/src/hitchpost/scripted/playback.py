@@ -81,7 +81,7 @@ def play(answer: Answer, limits: Limits, prompt: Iterable[str], call_prefix: str
         call_prefix: begins the ids of the tool calls, so that they differ within a conversation.
     """
     choices = [_play_choice(answer.variant(number), number, limits, call_prefix) for number in range(limits.choices)]
-    *events, last = _taking_turns([choice.events for choice in choices])
+    *events, last = choices[0].events if len(choices) == 1 else _taking_turns([choice.events for choice in choices])
     prompt_tokens = sum(len(split_tokens(text)) for text in prompt)
     return [*events, Usage(prompt_tokens, sum(choice.used for choice in choices)), last]
 
