@@ -325,6 +325,16 @@ def test_folder_of_metas_without_weights_is_refused(meta_checkpoint: Path) -> No
         load(meta_checkpoint)
 
 
+def test_pth_whose_tensors_repeat_a_few_numbers_is_refused(tmp_path: Path) -> None:
+    folder = write_meta(tmp_path, reference_model(), shards=1)
+    file = folder / "consolidated.00.pth"
+    tensors = torch.load(file, weights_only=True)
+    torch.save({name: torch.zeros(1).expand(tensor.shape) for name, tensor in tensors.items()}, file)
+
+    with pytest.raises(CheckpointError, match=r"consolidated\.00\.pth claims to hold more"):
+        load(folder)
+
+
 def test_more_shards_than_key_value_heads_repeat_the_heads(tmp_path: Path) -> None:
     model = reference_model(num_key_value_heads=2)
     folder = write_meta(tmp_path / "four", model, shards=4)

@@ -138,6 +138,9 @@ def _load_pth(file: Path) -> dict[str, Tensor]:
         isinstance(name, str) and isinstance(value, Tensor) for name, value in content.items()
     ):
         raise CheckpointError(f"{file.name} holds something other than named tensors")
+    # A tensor may be a view that repeats few numbers without end; tied weights are the one honest case of a number that stands for two.
+    if sum(tensor.numel() * tensor.itemsize for tensor in content.values()) > 2 * path.stat().st_size:
+        raise CheckpointError(f"{file.name} claims to hold more numbers than it does")
     return content
 
 
