@@ -30,7 +30,7 @@ or of a plugin's command. Text from a host or a plugin is printed without contro
 | `HITCHPOST_DEBUG` | when set, an unexpected error shows its traceback |
 | `HITCHPOST_URL` | the running host that `chat` and `models` talk to; an OpenAI `base_url`, which ends in `/v1`, does as well |
 | `HITCHPOST_LOG_FORMAT` | `text` or `json`: how `run` logs, to stderr |
-| `HITCHPOST_LOG_LEVEL` | `DEBUG`, `INFO` (the default: requests that failed, with their ids), `WARNING` or `ERROR`; `DEBUG` has a line for every request |
+| `HITCHPOST_LOG_LEVEL` | `DEBUG` (a line for every request), `INFO` (the default: requests that failed, with their ids), `WARNING` or `ERROR` |
 
 [run-config.md](run-config.md) names those that concern the host. `run --env` fills placeholders of the run config and nothing else: the environment
 of providers stays as it is. `run` warns when it listens on an address that other machines can reach, since there is no authentication.

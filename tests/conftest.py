@@ -1,10 +1,22 @@
 """What tests of more than one area stand on."""
 
+import logging
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+
+@pytest.fixture(autouse=True)
+def _log_levels_as_before() -> Iterator[None]:
+    """A command that is called in this process sets up the log; the next test must not notice."""
+    loggers = [logging.getLogger(name) for name in (None, "hitchpost")]
+    levels = [logger.level for logger in loggers]
+    yield
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
 
 
 @pytest.fixture(scope="session")
