@@ -85,6 +85,7 @@ def _load(
     requests = CheckpointRequests(
         tokenizer,
         template,
+        vocabulary_size=decoder.config.vocab_size,
         context_length=context_length,
         max_token_chars=max(len(tokenizer.token_bytes(token)) for token in range(tokenizer.vocab_size)),
         defaults=_recommended_sampling(folder),

@@ -24,6 +24,7 @@ class CheckpointRequests:
     Args:
         tokenizer: of the checkpoint.
         template: its chat template, if it has one.
+        vocabulary_size: tokens that the model has an embedding for; a tokenizer may know more.
         context_length: tokens of prompt and answer together.
         max_token_chars: of the longest token's text.
         defaults: sampling that the checkpoint recommends: `temperature`, `top_p`, `top_k`, `repetition_penalty`.
@@ -36,6 +37,7 @@ class CheckpointRequests:
         tokenizer: Tokenizer,
         template: ChatTemplate | None,
         *,
+        vocabulary_size: int,
         context_length: int,
         max_token_chars: int,
         defaults: Mapping[str, Any],
@@ -44,6 +46,7 @@ class CheckpointRequests:
     ) -> None:
         self._tokenizer = tokenizer
         self._template = template
+        self._vocabulary_size = vocabulary_size
         self._context_length = context_length
         self._max_prompt_chars = context_length * max_token_chars
         self._defaults = {key: value for key, value in defaults.items() if value is not None}
@@ -65,6 +68,11 @@ class CheckpointRequests:
             prompt = await loop.run_in_executor(self._thread, self._encode, submit.prompt)
         if not prompt:
             raise BadRequestError("the prompt is empty", param=_param(submit.prompt))
+        if max(prompt) >= self._vocabulary_size:
+            raise UnsupportedError(
+                f"the prompt has token {max(prompt)}, which the checkpoint's tokenizer knows and its model doesn't",
+                param=_param(submit.prompt),
+            )
         room = self._context_length - len(prompt)
         if room < 1:
             raise self._too_long(f"the prompt has {len(prompt)} tokens", submit.prompt)
