@@ -26,7 +26,7 @@ docs: .tox/installed  ## write the generated pages anew, and run every example o
 	@$(TOX) run -e full -- tests/docs
 
 bench: .venv/installed  ## measure start-up and gateway overhead beside bare aiohttp
-	@for script in bench/*.py; do .venv/bin/python $$script $(ARGS) || exit; done
+	@for script in bench/*.py; do .venv/bin/python $$script || exit; done
 
 clean:  ## remove the environments and all that was built
 	rm -rf .venv .tox build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
