@@ -121,7 +121,9 @@ def test_the_typing_of_a_question_matters_little(
         "Today is Monday.\n\n# Rules\n- be kind\n- be brief\n- use no lists",
     ],
 )
-def test_a_system_message_changes_hardly_any_answer(system: str, model: LlamaForCausalLM, plain_tokenizer: Tokenizer) -> None:
+def test_a_system_message_changes_hardly_any_answer(
+    system: str, model: LlamaForCausalLM, plain_tokenizer: Tokenizer
+) -> None:
     conversations = [
         [{"role": "system", "content": system}, *exchanges([entry])] for entry in load_questions("asked")[::7]
     ]
