@@ -64,11 +64,12 @@ async def _listen(runner: web.AppRunner, host: str, port: int) -> int:
     try:
         await web.TCPSite(runner, host, port).start()
     except OSError as error:
+        # Newer interpreters say that an address isn't there without a number.
         why = {
             errno.EADDRINUSE: "the port is in use; choose another one with --port",
             errno.EACCES: "ports below 1024 need permission; choose another one with --port",
             errno.EADDRNOTAVAIL: "this machine has no such address; choose another one with --host",
-        }.get(error.errno or 0, error.strerror or "the address can't be used")
+        }.get(error.errno or errno.EADDRNOTAVAIL, error.strerror or "the address can't be used")
         raise ConfigError(f"can't listen on {host}:{port}: {why}") from error
     return cast("int", runner.addresses[0][1])
 
