@@ -1,6 +1,7 @@
 """A real host spoken to without any SDK: bad input, and what operators and browsers look at."""
 
 import json
+import socket
 import urllib.error
 import urllib.request
 from typing import Any
@@ -84,6 +85,46 @@ def test_body_over_16_mib_is_a_413(path: str, body: dict[str, Any], scripted_hos
 
     assert status == 413
     assert "16" in message_of(answer)
+
+
+@pytest.mark.parametrize(("path", "body"), SURFACES)
+def test_more_messages_than_are_read_are_a_400(path: str, body: dict[str, Any], scripted_host: HostProcess) -> None:
+    status, answer, _ = post(scripted_host, path, json.dumps({**body, "messages": body["messages"] * 10_001}).encode())
+
+    assert status == 400
+    assert "messages" in message_of(answer)
+
+
+@pytest.mark.parametrize("seed", [2**63, -(2**63) - 1])
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [("/v1/chat/completions", GOOD), ("/v1/completions", {"model": "scripted", "prompt": "hello"})],
+    ids=["chat", "completion"],
+)
+def test_seed_beyond_64_bits_is_a_400_that_names_it(
+    path: str, body: dict[str, Any], seed: int, scripted_host: HostProcess
+) -> None:
+    status, answer, _ = post(scripted_host, path, json.dumps({**body, "seed": seed}).encode())
+
+    assert (status, answer["error"]["param"]) == (400, "seed")
+
+
+def test_null_stands_for_default_sampling_params(scripted_host: HostProcess) -> None:
+    body = json.dumps({**GOOD_NATIVE, "sampling_params": None}).encode()
+
+    status, _, _ = post(scripted_host, "/alpha/inference/chat-completion", body)
+
+    assert status == 200
+
+
+def test_what_cannot_be_read_as_http_is_not_quoted_in_the_log(scripted_host: HostProcess) -> None:
+    with socket.create_connection(("127.0.0.1", scripted_host.port), timeout=10) as connection:
+        connection.sendall(b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer sk-SECRET\x01\r\n\r\n")
+
+        answer = connection.recv(4096)
+
+    assert b" 400 " in answer.partition(b"\r\n")[0]
+    assert "SECRET" not in scripted_host.log
 
 
 def test_host_serves_on_after_all_this(scripted_host: HostProcess) -> None:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar, Protocol
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from hitchpost.api.capabilities import Capability
 from hitchpost.api.content import InterleavedContent
@@ -18,6 +18,9 @@ from hitchpost.api.wire_model import Items, WireModel
 
 # --- requests ---
 
+NullIsDefault = BeforeValidator(lambda value: {} if value is None else value)
+"""An explicit null stands for a field that wasn't given."""
+
 
 class CompletionRequest(WireModel):
     """Continue a text."""
@@ -26,7 +29,7 @@ class CompletionRequest(WireModel):
 
     model_id: str
     content: InterleavedContent
-    sampling_params: SamplingParams = Field(default_factory=SamplingParams)
+    sampling_params: Annotated[SamplingParams, NullIsDefault] = Field(default_factory=SamplingParams)
     response_format: ResponseFormat | None = None
     stream: bool | None = False
     logprobs: LogProbConfig | None = None
@@ -41,7 +44,7 @@ class ChatCompletionRequest(WireModel):
 
     model_id: str
     messages: Annotated[Items[Message], Field(min_length=1)]
-    sampling_params: SamplingParams = Field(default_factory=SamplingParams)
+    sampling_params: Annotated[SamplingParams, NullIsDefault] = Field(default_factory=SamplingParams)
     tools: Items[ToolDefinition] | None = None
     tool_choice: ToolChoice | None = ToolChoiceMode.auto
     tool_prompt_format: ToolPromptFormat | None = None

@@ -6,10 +6,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 T = TypeVar("T")
 
-Items = Annotated[list[T], Field(fail_fast=True)]
-"""A list in a request. Its validation ends at the first wrong item: a body of millions of wrong ones would cost gigabytes of error reports."""
-
 MAX_ENTRIES = 10_000
+
+Items = Annotated[list[T], Field(fail_fast=True, max_length=MAX_ENTRIES)]
+"""A list in a request. Its validation ends at the first wrong item and at the bound: millions of items would hold up everybody for seconds."""
 
 
 def _few_entries(value: Any) -> Any:

@@ -51,6 +51,8 @@ def configure_logging(environ: Mapping[str, str], stream: TextIO) -> None:
     root.addHandler(handler)
     root.setLevel(logging.WARNING)
     logging.getLogger("hitchpost").setLevel(level.upper())
+    # It quotes what can't be read as HTTP, which may be a key or a prompt. Errors of handlers never reach it.
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
 
 
 __all__ = ["FORMAT_VARIABLE", "LEVEL_VARIABLE", "JsonFormatter", "configure_logging"]
