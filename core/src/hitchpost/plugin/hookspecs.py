@@ -57,7 +57,7 @@ def commands() -> Sequence[CommandSpec]:  # type: ignore[empty-body]
         One spec per command; the click command itself is imported when it is called. An empty sequence is allowed.
 
     If the hook raises or returns something else, this plugin is listed as failed with the reason. A command that exists already is not
-    replaced: the plugin is listed as failed.
+    replaced: `hitchpost plugins` says with a warning that nobody can call yours.
     """
 
 
