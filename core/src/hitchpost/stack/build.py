@@ -1,7 +1,10 @@
 """From a plan to running providers: each is built, started, watched and retried by itself."""
 
 import asyncio
+import contextlib
+import contextvars
 import logging
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -111,7 +114,7 @@ class Supervisor:
     async def _start(self) -> None:
         if self.plan.problem is not None:
             raise BackendUnavailableError(self.plan.problem, is_permanent=True)
-        self.gate.provider = provider = await _guarded("build", START_TIMEOUT_S, asyncio.to_thread, self._construct)
+        self.gate.provider = provider = await _guarded("build", START_TIMEOUT_S, _in_own_thread, self._construct)
         try:
             await _guarded("start", START_TIMEOUT_S, provider.start)
             self._hooks.register_provider(self.plan.api, self.plan.provider_id, provider)
@@ -178,6 +181,36 @@ def _is_permanent(error: HitchpostError) -> bool:
     if isinstance(error, BackendUnavailableError):
         return error.is_permanent
     return isinstance(error, ConfigError | PluginError)
+
+
+async def _in_own_thread(build: Callable[[], Provider[Any]]) -> Provider[Any]:
+    """What `build` returns or raises, from a thread of its own, as a factory may block.
+
+    One that blocks for ever keeps neither the process from ending, as a thread of the loop's pool would, nor others from being built.
+    """
+    loop = asyncio.get_running_loop()
+    built: asyncio.Future[Provider[Any]] = loop.create_future()
+
+    def settle(provider: Provider[Any] | None, error: BaseException | None) -> None:
+        if built.done():
+            return
+        if error is not None:
+            built.set_exception(error)
+        elif provider is not None:
+            built.set_result(provider)
+
+    def run() -> None:
+        provider, failure = None, None
+        try:
+            provider = build()
+        except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+            failure = error
+        # The loop is closed where nobody waits any more.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(settle, provider, failure)
+
+    threading.Thread(target=contextvars.copy_context().run, args=(run,), name="factory", daemon=True).start()
+    return await built
 
 
 async def _guarded(what: str, timeout_s: float, step: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
