@@ -295,6 +295,42 @@ def test_metadata_that_means_nothing_is_a_problem(metadata: dict[str, Any], plug
     assert problem.startswith(f"models[0]: metadata.{key} ")
 
 
+def two_names(second: dict[str, Any], **first: Any) -> dict[str, Any]:
+    """A run config with two models of the provider resource `r`, of the second provider unless an entry says otherwise."""
+    entries = [{"model_id": name, "provider_model_id": "r", "provider_id": "p"} for name in ("m", "n")]
+    providers = [{"provider_id": name, "provider_type": "inline::test"} for name in ("p", "q")]
+    return inference(*providers, models=[entries[0] | first, entries[1] | second])
+
+
+LLAMA_8B, LLAMA_70B = ({"llama_model": f"meta-llama/Llama-3.1-{size}-Instruct"} for size in ("8B", "70B"))
+
+
+def test_two_models_that_say_different_things_of_one_provider_resource_are_a_problem(plugged: Plugged) -> None:
+    plugged.add()
+
+    problems = plugged.problems(two_names({"metadata": LLAMA_70B}, metadata=LLAMA_8B))
+
+    assert problems == [
+        "models[1].metadata.llama_model: 'meta-llama/Llama-3.1-70B-Instruct', but models[0] names the same model 'r' "
+        "of provider p as 'meta-llama/Llama-3.1-8B-Instruct'"
+    ]
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        pytest.param({"metadata": LLAMA_8B}, id="the same"),
+        pytest.param({}, id="nothing"),
+        pytest.param({"metadata": LLAMA_70B, "provider_id": "q"}, id="another provider"),
+        pytest.param({"metadata": LLAMA_70B, "provider_model_id": None}, id="another resource"),
+    ],
+)
+def test_two_models_that_do_not_contradict_each_other_are_fine(second: dict[str, Any], plugged: Plugged) -> None:
+    plugged.add()
+
+    assert len(plugged.plan(two_names(second, metadata=LLAMA_8B)).resources) == 2
+
+
 # --- notes ---
 
 

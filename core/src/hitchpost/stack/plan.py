@@ -193,6 +193,7 @@ def _plan_presets(draft: _Draft, chosen: Sequence[tuple[Preset, str]], catalog: 
 def _plan_models(draft: _Draft, models: Sequence[RegisterModelRequest]) -> None:
     owners = [plan.provider_id for plan in draft.providers.values() if plan.api is Api.inference]
     seen: dict[str, int] = {}
+    llama_models: dict[tuple[str, str], tuple[object, str]] = {}
     for index, request in enumerate(models):
         path = f"models[{index}]"
         if request.model_id in seen:
@@ -219,6 +220,15 @@ def _plan_models(draft: _Draft, models: Sequence[RegisterModelRequest]) -> None:
             )
         else:
             draft.resources.append(PlannedResource(request, owner, Origin.config))
+            llama_model = (request.metadata or {}).get("llama_model")
+            if llama_model is not None:
+                resource = (owner, request.provider_model_id or request.model_id)
+                other, elsewhere = llama_models.setdefault(resource, (llama_model, path))
+                if other != llama_model:
+                    draft.problems.append(
+                        f"{path}.metadata.llama_model: {llama_model!r}, but {elsewhere} names the same model {resource[1]!r} "
+                        f"of provider {owner} as {other!r}"
+                    )
 
 
 def _check_apis(draft: _Draft, config: RunConfig) -> None:
