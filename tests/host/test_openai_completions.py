@@ -51,6 +51,30 @@ async def test_choices_of_several_prompts_are_numbered_prompt_times_n_plus_choic
     assert answer.json["usage"]["prompt_tokens"] == 2
 
 
+@pytest.mark.parametrize(
+    ("prompts", "n", "message"),
+    [
+        (128, 2, "128 prompts with n 2 are 256 choices; at most 128 are made at once"),
+        (2, 128, "2 prompts with n 128 are 256 choices; at most 128 are made at once"),
+        (129, 1, "prompt has 129 entries; at most 128 are taken at once"),
+    ],
+)
+async def test_more_choices_than_a_request_may_ask_for_are_refused(
+    prompts: int, n: int, message: str, odd: OddHost
+) -> None:
+    answer = await odd.host.post(COMPLETIONS, ask(["a"] * prompts, n=n))
+
+    assert answer.status == 400
+    assert message in answer.json["error"]["message"]
+    assert odd.provider.asked == []
+
+
+async def test_as_many_choices_as_a_request_may_ask_for_are_made(host: ServedHost) -> None:
+    answer = await host.post(COMPLETIONS, ask(["a"] * 64, n=2))
+
+    assert [choice["index"] for choice in answer.json["choices"]] == list(range(128))
+
+
 async def test_several_prompts_stream_side_by_side_with_one_usage(host: ServedHost) -> None:
     options = {"include_usage": True}
     answer = await host.post(COMPLETIONS, ask(["a b", "c d"], n=2, stream=True, stream_options=options))

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from hitchpost.api import InterleavedContent
 
 DEFAULT_COMPLETION_TOKENS = 16
-MOST_PROMPTS = 128
+MOST_CHOICES = 128
+"""Of all prompts of a completion request together: as many as one prompt may have."""
 MOST_INPUTS = 2048
 
 
@@ -194,6 +195,12 @@ def to_completion_requests(body: wire.CompletionRequest) -> list[api.CompletionR
         raise UnsupportedError(f"best_of {body.best_of} above n {n} is not supported", param="best_of")
     if body.echo and body.logprobs is not None:
         raise UnsupportedError("echo is not supported together with logprobs", param="echo")
+    prompts = _texts(body.prompt, "prompt", MOST_CHOICES)
+    if len(prompts) * n > MOST_CHOICES:
+        message = (
+            f"{len(prompts)} prompts with n {n} are {len(prompts) * n} choices; at most {MOST_CHOICES} are made at once"
+        )
+        raise BadRequestError(message, param="n")
     sampling = _sampling(body, body.max_tokens or DEFAULT_COMPLETION_TOKENS)
     logprobs = None if body.logprobs is None else api.LogProbConfig(top_k=body.logprobs)
     return [
@@ -205,7 +212,7 @@ def to_completion_requests(body: wire.CompletionRequest) -> list[api.CompletionR
             logprobs=logprobs,
             echo=bool(body.echo),
         )
-        for prompt in _texts(body.prompt, "prompt", MOST_PROMPTS)
+        for prompt in prompts
     ]
 
 
@@ -236,8 +243,8 @@ def to_embeddings_request(body: wire.EmbeddingsRequest) -> api.EmbeddingsRequest
 
 __all__ = [
     "DEFAULT_COMPLETION_TOKENS",
+    "MOST_CHOICES",
     "MOST_INPUTS",
-    "MOST_PROMPTS",
     "includes_usage",
     "to_chat_request",
     "to_completion_requests",
