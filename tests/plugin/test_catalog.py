@@ -3,7 +3,7 @@ import pytest
 from hitchpost.api import Api
 from hitchpost.errors import NotFoundError
 from hitchpost.plugin import ProviderSpec
-from hitchpost.plugin.catalog import build_catalog
+from hitchpost.plugin.catalog import KNOWN_ELSEWHERE, NOT_OURS, build_catalog
 from hitchpost.plugin.discovery import PluginReport
 
 
@@ -38,7 +38,11 @@ def test_unknown_type_is_answered_with_those_there_are() -> None:
 
 @pytest.mark.parametrize(
     ("api", "hint"),
-    [(Api.inference, "pip install 'hitchpost-meta-reference"), (Api.agents, "installed for agents: none")],
+    [
+        (Api.inference, "pip install 'hitchpost-meta-reference[inference]'"),
+        (Api.agents, "pip install 'hitchpost-meta-reference[agents]'"),
+        (Api.telemetry, "installed for telemetry: none"),
+    ],
 )
 def test_type_of_ours_says_what_to_install_for_its_own_api(api: Api, hint: str) -> None:
     with pytest.raises(
@@ -47,6 +51,32 @@ def test_type_of_ours_says_what_to_install_for_its_own_api(api: Api, hint: str) 
         build_catalog([]).get(api, "inline::meta-reference")
 
     assert hint in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("api", "name", "instead"),
+    [
+        (Api.memory, "remote::chromadb", "use inline::faiss or inline::sqlite"),
+        (Api.inference, "remote", "no pass-through"),
+        (Api.inference, "inline::vllm", "use remote::vllm"),
+        (Api.telemetry, "remote::opentelemetry-jaeger", "use inline::meta-reference"),
+    ],
+)
+def test_published_type_that_is_not_ours_says_what_to_use_instead(api: Api, name: str, instead: str) -> None:
+    with pytest.raises(NotFoundError, match=f"Hitchpost has no provider type {name} for {api.value}; ") as refused:
+        build_catalog([]).get(api, name)
+
+    assert instead in refused.value.message
+
+
+def test_published_type_that_is_not_ours_is_served_where_a_plugin_offers_it() -> None:
+    found = build_catalog([report("a", ("memory", "remote::qdrant"))]).get(Api.memory, "remote::qdrant")
+
+    assert found.plugin.name == "a"
+
+
+def test_no_type_is_both_ours_and_not() -> None:
+    assert not KNOWN_ELSEWHERE.keys() & NOT_OURS.keys()
 
 
 @pytest.mark.parametrize("count", [2, 3])

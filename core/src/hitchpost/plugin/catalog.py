@@ -10,8 +10,59 @@ from hitchpost.plugin.discovery import PluginReport
 
 KNOWN_ELSEWHERE = {
     (Api.inference, "inline::meta-reference"): "hitchpost-meta-reference[inference]",
+    (Api.inference, "inline::meta-reference-quantized"): "hitchpost-meta-reference[inference]",
+    (Api.inference, "remote::bedrock"): "hitchpost-bedrock",
+    (Api.inference, "remote::fireworks"): "hitchpost-remote-openai",
+    (Api.inference, "remote::hf::endpoint"): "hitchpost-remote-tgi",
+    (Api.inference, "remote::hf::serverless"): "hitchpost-remote-tgi",
+    (Api.inference, "remote::ollama"): "hitchpost-remote-ollama",
+    (Api.inference, "remote::openai"): "hitchpost-remote-openai",
+    (Api.inference, "remote::tgi"): "hitchpost-remote-tgi",
+    (Api.inference, "remote::together"): "hitchpost-remote-openai",
+    (Api.inference, "remote::vllm"): "hitchpost-remote-openai",
+    (Api.safety, "inline::code-scanner"): "hitchpost-meta-reference[safety]",
+    (Api.safety, "inline::llama-guard"): "hitchpost-meta-reference[safety]",
+    (Api.safety, "inline::prompt-guard"): "hitchpost-meta-reference[safety]",
+    (Api.safety, "inline::rules"): "hitchpost-meta-reference[safety]",
+    (Api.safety, "remote::bedrock"): "hitchpost-bedrock",
+    (Api.memory, "inline::faiss"): "hitchpost-meta-reference[memory]",
+    (Api.memory, "inline::sqlite"): "hitchpost-meta-reference[memory]",
+    (Api.memory, "remote::weaviate"): "hitchpost-weaviate",
+    (Api.agents, "inline::meta-reference"): "hitchpost-meta-reference[agents]",
 }
 """Provider types of our own packages, and what to install for them."""
+
+_LOCAL_MEMORY = "use inline::faiss or inline::sqlite on one machine, remote::weaviate beyond it"
+_NO_RELAY = "there is no pass-through to another server"
+_SKELETON = "it was a skeleton that served nothing; remove it"
+
+NOT_OURS = {
+    (Api.inference, "inline::vllm"): "run vLLM as a server of its own and use remote::vllm",
+    (Api.inference, "inline::photogen"): "no provider makes images",
+    (
+        Api.inference,
+        "remote::databricks",
+    ): "use remote::openai with the address that the serving endpoint has for OpenAI clients",
+    (Api.inference, "remote"): f"{_NO_RELAY}; use remote::openai where the other one speaks OpenAI's dialect",
+    (Api.inference, "remote::sample"): _SKELETON,
+    (Api.safety, "inline::meta-reference"): "use inline::llama-guard, inline::prompt-guard or inline::code-scanner",
+    (Api.safety, "remote::together"): "use inline::llama-guard with a guard model that remote::together serves",
+    (Api.safety, "remote"): f"{_NO_RELAY}; use inline::llama-guard",
+    (Api.safety, "remote::sample"): _SKELETON,
+    (Api.memory, "inline::chroma"): _LOCAL_MEMORY,
+    (Api.memory, "inline::meta-reference"): "use inline::faiss, its later name",
+    (Api.memory, "remote::chromadb"): _LOCAL_MEMORY,
+    (Api.memory, "remote::pgvector"): _LOCAL_MEMORY,
+    (Api.memory, "remote::qdrant"): _LOCAL_MEMORY,
+    (Api.memory, "remote"): f"{_NO_RELAY}; {_LOCAL_MEMORY}",
+    (Api.memory, "remote::sample"): _SKELETON,
+    (Api.agents, "remote"): f"{_NO_RELAY}; use inline::meta-reference",
+    (Api.agents, "remote::sample"): _SKELETON,
+    (Api.telemetry, "remote::opentelemetry-jaeger"): "use inline::meta-reference",
+    (Api.telemetry, "remote"): f"{_NO_RELAY}; use inline::meta-reference",
+    (Api.telemetry, "remote::sample"): _SKELETON,
+}
+"""Provider types of published run configs that no package of ours has, and what to do instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +97,9 @@ class Catalog:
                 f"uninstall one of them or name it in plugins.deny"
             )
             raise NotFoundError(message)
+        instead = NOT_OURS.get((api, provider_type))
+        if instead is not None:
+            raise NotFoundError(f"Hitchpost has no provider type {provider_type} for {api.value}; {instead}")
         install = KNOWN_ELSEWHERE.get((api, provider_type))
         hint = (
             f"install it with: pip install '{install}'" if install else f"installed for {api.value}: {self._names(api)}"
