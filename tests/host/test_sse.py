@@ -22,7 +22,7 @@ from hitchpost.api import (
 )
 from hitchpost.host import HostSettings
 from hitchpost.host.json_text import encoded, json_bytes, json_string, json_value
-from hitchpost.host.native.encode import ChatEvents, CompletionEvents
+from hitchpost.host.native.streams import ChatEvents, CompletionEvents
 from hitchpost.host.openai.chunks import ChatChunks, CompletionChunks
 from hitchpost.host.openai.encode import AnswerHead
 from hitchpost.host.sse import next_event

@@ -29,6 +29,10 @@ class RequestContext:
     """The whole provider data header; each gate on the way takes out what its provider type declares."""
     principal: str | None = None
     """Who calls, when the host knows."""
+    trace_id: str | None = None
+    """The trace that the request belongs to; None where nothing is traced."""
+    span_id: str | None = None
+    """The span inside which this call is made: the parent of whatever the callee records."""
 
     def remaining_s(self) -> float | None:
         """Seconds until the deadline, at least 0; None without one."""

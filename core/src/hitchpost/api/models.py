@@ -1,17 +1,15 @@
 """The API models: the registry of what can be asked for inference."""
 
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Protocol
 
 from pydantic import AliasChoices, Field
 
 from hitchpost.api.context import RequestContext
 from hitchpost.api.resources import Model
 from hitchpost.api.routes import NoArguments, route
-from hitchpost.api.wire_model import WireModel
+from hitchpost.api.wire_model import Identifier, Metadata, WireModel
 
 # --- requests ---
-
-Identifier = Annotated[str, Field(min_length=1, max_length=512)]
 
 
 class RegisterModelRequest(WireModel):
@@ -22,7 +20,7 @@ class RegisterModelRequest(WireModel):
     """The provider's name for it; absent: `model_id`."""
     provider_id: str | None = None
     """May be left out while one provider serves inference."""
-    metadata: dict[str, Any] | None = None
+    metadata: Metadata | None = None
 
     def resource(self, provider_id: str) -> Model:
         """The model as it is to be owned by `provider_id`."""

@@ -4,7 +4,7 @@ A resource class says once which API serves it; the names of its provider hooks 
 (registry, routing, reconciling) asks the class and has no branch per kind.
 """
 
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Field
 
@@ -65,4 +65,70 @@ class Model(Resource):
     metadata: dict[str, Any] = Field(default_factory=dict)
 
 
-__all__ = ["Model", "Resource"]
+class Shield(Resource):
+    """A check of conversations that a safety provider runs; `params` are the provider's own."""
+
+    kind: ClassVar[str] = "shield"
+    served_by: ClassVar[Api] = Api.safety
+
+    type: Literal["shield"] = "shield"
+    params: dict[str, Any] | None = None
+
+
+class MemoryBank(Resource):
+    """A place for documents at a memory provider. Each bank is one of the subclasses below, told apart by `memory_bank_type`."""
+
+    kind: ClassVar[str] = "memory_bank"
+    served_by: ClassVar[Api] = Api.memory
+
+    type: Literal["memory_bank"] = "memory_bank"
+
+
+class VectorMemoryBank(MemoryBank):
+    """Documents are cut into chunks and found by the meaning of a query."""
+
+    memory_bank_type: Literal["vector"] = "vector"
+    embedding_model: str
+    """Identifier of the model that makes the vectors."""
+    chunk_size_in_tokens: Annotated[int, Field(ge=1)]
+    overlap_size_in_tokens: Annotated[int, Field(ge=0)] | None = None
+
+
+class KeyValueMemoryBank(MemoryBank):
+    """Documents are found by their id."""
+
+    memory_bank_type: Literal["keyvalue"] = "keyvalue"
+
+
+class KeywordMemoryBank(MemoryBank):
+    """Documents are found by the words of a query."""
+
+    memory_bank_type: Literal["keyword"] = "keyword"
+
+
+class GraphMemoryBank(MemoryBank):
+    """Documents are found by the entities that they speak of."""
+
+    memory_bank_type: Literal["graph"] = "graph"
+
+
+AnyMemoryBank = Annotated[
+    VectorMemoryBank | KeyValueMemoryBank | KeywordMemoryBank | GraphMemoryBank,
+    Field(discriminator="memory_bank_type"),
+]
+
+RESOURCE_KINDS: tuple[type[Resource], ...] = (Model, Shield, MemoryBank)
+"""Every kind of resource, in the order in which they are registered at a start."""
+
+__all__ = [
+    "RESOURCE_KINDS",
+    "AnyMemoryBank",
+    "GraphMemoryBank",
+    "KeyValueMemoryBank",
+    "KeywordMemoryBank",
+    "MemoryBank",
+    "Model",
+    "Resource",
+    "Shield",
+    "VectorMemoryBank",
+]

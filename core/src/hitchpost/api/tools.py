@@ -4,7 +4,7 @@ import json
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_serializer
 
 from hitchpost.api.wire_model import FewEntries, WireModel
 
@@ -126,6 +126,31 @@ class ToolCall(WireModel):
             return None
         return arguments if isinstance(arguments, dict) else None
 
+    @model_serializer
+    def wire_form(self) -> dict[str, Any]:
+        """The call as the native wire writes it. Its clients can't read values nested deeper than one level, so these become JSON texts;
+        arguments that can't be parsed stay the model's text."""
+        arguments = self.find_arguments()
+        written = self.arguments_json if arguments is None else shallow_arguments(arguments)
+        return {"call_id": self.call_id, "tool_name": self.tool_name, "arguments": written}
+
+
+def shallow_arguments(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Arguments at most one level deep; what is nested deeper is a JSON text."""
+    return {name: _shallow(value) for name, value in arguments.items()}
+
+
+def _shallow(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _primitive(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_primitive(inner) for inner in value]
+    return value
+
+
+def _primitive(value: Any) -> Any:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value
+
 
 __all__ = [
     "BuiltinTool",
@@ -137,4 +162,5 @@ __all__ = [
     "ToolName",
     "ToolParamDefinition",
     "ToolPromptFormat",
+    "shallow_arguments",
 ]

@@ -2,7 +2,8 @@
 
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import to_json
 
 T = TypeVar("T")
 
@@ -22,6 +23,29 @@ FewEntries = BeforeValidator(_few_entries)
 """Annotates a mapping of a request, for the same reason."""
 
 
+def _printable(value: str) -> str:
+    if not value.isprintable() or value != value.strip():
+        raise ValueError("must be printable, without a space at its ends")
+    return value
+
+
+Identifier = Annotated[str, Field(min_length=1, max_length=512), AfterValidator(_printable)]
+"""Name of a resource in a registration."""
+
+MAX_METADATA_BYTES = 64 * 1024
+
+
+def _small(value: dict[str, Any]) -> dict[str, Any]:
+    size = len(to_json(value))
+    if size > MAX_METADATA_BYTES:
+        raise ValueError(f"is {size:,} bytes of JSON; at most {MAX_METADATA_BYTES:,} are kept")
+    return value
+
+
+Metadata = Annotated[dict[str, Any], AfterValidator(_small)]
+"""What a registration says beside its names. It is kept and listed, so it is small."""
+
+
 class WireModel(BaseModel):
     """Unknown keys are ignored, since clients of all ages call; fields may be filled by name or by alias."""
 
@@ -30,4 +54,4 @@ class WireModel(BaseModel):
     )
 
 
-__all__ = ["FewEntries", "Items", "WireModel"]
+__all__ = ["FewEntries", "Identifier", "Items", "Metadata", "WireModel"]

@@ -12,7 +12,8 @@ from pydantic.json_schema import JsonSchemaMode
 
 from hitchpost import __version__
 from hitchpost.api import NATIVE_PREFIX, PROTOCOLS, routes_of
-from hitchpost.host.native.encode import ENCODED, STREAMED
+from hitchpost.host.native.encode import ENCODED
+from hitchpost.host.native.streams import STREAMED
 from hitchpost.host.openai.answers import Error
 from hitchpost.host.openai.routes import OPENAI_ROUTES
 

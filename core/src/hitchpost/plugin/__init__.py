@@ -20,16 +20,29 @@ A plugin is what an entry point of the group `hitchpost` names, usually a module
 
 from hitchpost.plugin.collect import collect_chat, collect_completion
 from hitchpost.plugin.declarations import CommandSpec, Preset, ProviderSpec
-from hitchpost.plugin.provider import InferenceProvider, Metric, Provider, ProviderDeps
+from hitchpost.plugin.provider import (
+    AgentsProvider,
+    InferenceProvider,
+    MemoryProvider,
+    Metric,
+    Provider,
+    ProviderDeps,
+    SafetyProvider,
+    TelemetryProvider,
+)
 
 __all__ = [
+    "AgentsProvider",
     "CommandSpec",
     "InferenceProvider",
+    "MemoryProvider",
     "Metric",
     "Preset",
     "Provider",
     "ProviderDeps",
     "ProviderSpec",
+    "SafetyProvider",
+    "TelemetryProvider",
     "collect_chat",
     "collect_completion",
 ]

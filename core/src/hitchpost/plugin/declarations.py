@@ -13,7 +13,7 @@ from enum import StrEnum
 from importlib.machinery import PathFinder
 from typing import Any, Literal, TypeVar, get_args
 
-from hitchpost.api import PROVIDABLE, Api, Capability, RegisterModelRequest
+from hitchpost.api import PROVIDABLE, Api, Capability, RegisterRequest
 from hitchpost.errors import BackendUnavailableError
 
 _IMPORT_STRING = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
@@ -21,10 +21,6 @@ _PROVIDER_TYPE = re.compile(r"(inline|remote)(::[a-z0-9][a-z0-9_-]*)+")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 State = Literal["none", "local", "shared"]
-
-RegisterRequest = RegisterModelRequest
-"""The types that `Preset.resources` may hold: what entries of a run config are parsed into."""
-
 
 NameT = TypeVar("NameT", bound=StrEnum)
 
@@ -138,9 +134,8 @@ class Preset:
         object.__setattr__(self, "resources", tuple(self.resources))
         for resource in self.resources:
             if not isinstance(resource, RegisterRequest):
-                raise TypeError(
-                    f"preset {self.name}: resources hold {type(resource).__name__}, not RegisterModelRequest"
-                )
+                kinds = ", ".join(kind.__name__ for kind in get_args(RegisterRequest))
+                raise TypeError(f"preset {self.name}: resources hold {type(resource).__name__}, none of {kinds}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,4 +183,4 @@ def _is_installed(module_name: str) -> bool:
     return spec is not None
 
 
-__all__ = ["CommandSpec", "Preset", "ProviderSpec", "RegisterRequest", "load_import_string"]
+__all__ = ["CommandSpec", "Preset", "ProviderSpec", "load_import_string"]

@@ -10,19 +10,52 @@ from typing import Any, Generic, Literal, TypeVar
 from pydantic import BaseModel
 
 from hitchpost.api import (
+    Agents,
+    BatchInference,
     ChatCompletionRequest,
     ChatCompletionResponse,
     CompletionEvent,
     CompletionRequest,
     CompletionResponse,
+    CreateAgentRequest,
+    CreateAgentResponse,
+    CreateSessionRequest,
+    CreateSessionResponse,
+    CreateTurnRequest,
+    DeleteAgentRequest,
+    DeleteSessionRequest,
     EmbeddingsRequest,
     EmbeddingsResponse,
+    GetSessionRequest,
+    GetStepRequest,
+    GetStepResponse,
+    GetTraceRequest,
+    GetTurnRequest,
     Inference,
     InferenceEvent,
+    InsertDocumentsRequest,
+    LogEventRequest,
+    Memory,
+    MemoryBanks,
+    MetricEvent,
     Models,
+    QueryDocumentsRequest,
+    QueryDocumentsResponse,
     RequestContext,
+    RunShieldRequest,
+    RunShieldResponse,
+    Safety,
+    Session,
+    Shields,
+    StructuredLogEvent,
+    Telemetry,
+    Trace,
+    Turn,
+    TurnComplete,
+    TurnEvent,
+    UnstructuredLogEvent,
 )
-from hitchpost.errors import UnsupportedError
+from hitchpost.errors import BadBackendAnswerError, UnsupportedError
 from hitchpost.plugin.collect import collect_chat, collect_completion
 
 ConfigT = TypeVar("ConfigT", bound=BaseModel)
@@ -38,6 +71,13 @@ class ProviderDeps:
     log: logging.Logger
     inference: Inference | None = None
     models: Models | None = None
+    safety: Safety | None = None
+    shields: Shields | None = None
+    memory: Memory | None = None
+    memory_banks: MemoryBanks | None = None
+    agents: Agents | None = None
+    telemetry: Telemetry | None = None
+    batch_inference: BatchInference | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +122,10 @@ class Provider(Generic[ConfigT]):
         """Figures that are worth watching, read at each visit of `/metrics`; must not block."""
         return ()
 
+    def _unsupported(self, what: str, param: str | None = None) -> UnsupportedError:
+        provider_id = self.deps.provider_id
+        return UnsupportedError(f"provider {provider_id} does not serve {what}", param=param, provider_id=provider_id)
+
 
 class InferenceProvider(Provider[ConfigT]):
     """A provider of the API inference.
@@ -100,7 +144,7 @@ class InferenceProvider(Provider[ConfigT]):
         self, request: CompletionRequest, context: RequestContext
     ) -> AsyncIterator[CompletionEvent]:
         """The continuation of a text, event by event. See `hitchpost.api.Inference`."""
-        raise self._unsupported("completion")
+        raise self._unsupported("completion", "model")
         yield
 
     async def chat_completion(self, request: ChatCompletionRequest, context: RequestContext) -> ChatCompletionResponse:
@@ -112,16 +156,102 @@ class InferenceProvider(Provider[ConfigT]):
         self, request: ChatCompletionRequest, context: RequestContext
     ) -> AsyncIterator[InferenceEvent]:
         """The answer to a conversation, event by event. See `hitchpost.api.Inference`."""
-        raise self._unsupported("chat completion")
+        raise self._unsupported("chat completion", "model")
         yield
 
     async def embeddings(self, request: EmbeddingsRequest, context: RequestContext) -> EmbeddingsResponse:
         """Vectors of texts. See `hitchpost.api.Inference`."""
-        raise self._unsupported("embeddings")
+        raise self._unsupported("embeddings", "model")
 
-    def _unsupported(self, what: str) -> UnsupportedError:
-        provider_id = self.deps.provider_id
-        return UnsupportedError(f"provider {provider_id} does not serve {what}", param="model", provider_id=provider_id)
+
+class SafetyProvider(Provider[ConfigT]):
+    """A provider of the API safety.
+
+    Implement `run_shield`; the shield is `context.resource`. Provider hooks (`list_shields`, `register_shield`, `unregister_shield`) are
+    optional coroutine methods.
+    """
+
+    async def run_shield(self, request: RunShieldRequest, context: RequestContext) -> RunShieldResponse:
+        """Check a conversation. See `hitchpost.api.Safety`."""
+        raise self._unsupported("checks of conversations")
+
+
+class MemoryProvider(Provider[ConfigT]):
+    """A provider of the API memory.
+
+    Implement both methods; the memory bank is `context.resource`. Provider hooks (`list_memory_banks`, `register_memory_bank`,
+    `unregister_memory_bank`) are optional coroutine methods.
+    """
+
+    async def insert_documents(self, request: InsertDocumentsRequest, context: RequestContext) -> None:
+        """Put documents into a bank. See `hitchpost.api.Memory`."""
+        raise self._unsupported("inserting documents")
+
+    async def query_documents(self, request: QueryDocumentsRequest, context: RequestContext) -> QueryDocumentsResponse:
+        """Find the chunks that fit a query best. See `hitchpost.api.Memory`."""
+        raise self._unsupported("queries")
+
+
+class AgentsProvider(Provider[ConfigT]):
+    """A provider of the API agents. A host has at most one. The whole turn is taken from the stream's last event."""
+
+    async def create_agent(self, request: CreateAgentRequest, context: RequestContext) -> CreateAgentResponse:
+        """Keep an agent's configuration. See `hitchpost.api.Agents`."""
+        raise self._unsupported("agents")
+
+    async def create_turn(self, request: CreateTurnRequest, context: RequestContext) -> Turn:
+        """Run a turn and answer the whole of it. See `hitchpost.api.Agents`."""
+        async with aclosing(_generator(self.stream_turn(request, context))) as events:
+            async for event in events:
+                if type(event) is TurnComplete:
+                    return event.turn
+        message = f"provider {self.deps.provider_id} ended a turn without completing it"
+        raise BadBackendAnswerError(message, provider_id=self.deps.provider_id)
+
+    async def stream_turn(self, request: CreateTurnRequest, context: RequestContext) -> AsyncIterator[TurnEvent]:
+        """Run a turn, event by event. See `hitchpost.api.Agents`."""
+        raise self._unsupported("turns of agents")
+        yield
+
+    async def get_turn(self, request: GetTurnRequest, context: RequestContext) -> Turn:
+        """A turn that completed. See `hitchpost.api.Agents`."""
+        raise self._unsupported("reading turns")
+
+    async def get_step(self, request: GetStepRequest, context: RequestContext) -> GetStepResponse:
+        """A step of a turn that completed. See `hitchpost.api.Agents`."""
+        raise self._unsupported("reading steps")
+
+    async def create_session(self, request: CreateSessionRequest, context: RequestContext) -> CreateSessionResponse:
+        """Begin a conversation with an agent. See `hitchpost.api.Agents`."""
+        raise self._unsupported("sessions")
+
+    async def get_session(self, request: GetSessionRequest, context: RequestContext) -> Session:
+        """A conversation with its turns. See `hitchpost.api.Agents`."""
+        raise self._unsupported("reading sessions")
+
+    async def delete_session(self, request: DeleteSessionRequest, context: RequestContext) -> None:
+        """Forget a conversation with its turns. See `hitchpost.api.Agents`."""
+        raise self._unsupported("deleting sessions")
+
+    async def delete_agent(self, request: DeleteAgentRequest, context: RequestContext) -> None:
+        """Forget an agent with its conversations. See `hitchpost.api.Agents`."""
+        raise self._unsupported("deleting agents")
+
+
+class TelemetryProvider(Provider[ConfigT]):
+    """A provider of the API telemetry. A host has at most one; it also takes the spans of the host's own requests."""
+
+    async def log_event(self, request: LogEventRequest, context: RequestContext) -> None:
+        """Keep an event. See `hitchpost.api.Telemetry`."""
+        raise self._unsupported("logging events")
+
+    async def get_trace(self, request: GetTraceRequest, context: RequestContext) -> Trace:
+        """A trace that is kept. See `hitchpost.api.Telemetry`."""
+        raise self._unsupported("reading traces")
+
+    def record(self, event: UnstructuredLogEvent | MetricEvent | StructuredLogEvent) -> None:
+        """Take an event of the host's own. See `hitchpost.api.SpanSink`."""
+        # Nothing is kept by a provider that doesn't want the host's own spans.
 
 
 def _generator(events: AsyncIterator[Any]) -> Any:
@@ -131,4 +261,14 @@ def _generator(events: AsyncIterator[Any]) -> Any:
     return (event async for event in events)
 
 
-__all__ = ["ConfigT", "InferenceProvider", "Metric", "Provider", "ProviderDeps"]
+__all__ = [
+    "AgentsProvider",
+    "ConfigT",
+    "InferenceProvider",
+    "MemoryProvider",
+    "Metric",
+    "Provider",
+    "ProviderDeps",
+    "SafetyProvider",
+    "TelemetryProvider",
+]

@@ -5,6 +5,7 @@ from typing import Any
 
 from aiohttp import web
 from pydantic import BaseModel
+from pydantic_core import from_json, to_json
 
 from hitchpost.api import NATIVE_PREFIX, PROTOCOLS, Api, Route, routes_of
 from hitchpost.errors import BadRequestError, UnsupportedError
@@ -12,7 +13,8 @@ from hitchpost.host.body import is_json, parse_json_body, parse_query, read_body
 from hitchpost.host.exchange import context_of, current_exchange
 from hitchpost.host.json_text import json_response
 from hitchpost.host.keys import SETTINGS, STACK
-from hitchpost.host.native.encode import STREAMED, native_answer
+from hitchpost.host.native.encode import native_answer
+from hitchpost.host.native.streams import STREAMED
 from hitchpost.host.sse import stream_events
 
 
@@ -44,13 +46,25 @@ async def _read(request: web.Request, route: Route) -> BaseModel:
         return parse_query(route.request, request.query)
     raw = await read_body(request, request.app[STACK].server.max_body_bytes, request.app[SETTINGS].body_timeout_s)
     # 0.0.53 read only JSON bodies; any other type made every field look missing.
-    asked = parse_json_body(route.request, raw if raw and is_json(request) else b"{}")
-    current_exchange().model = getattr(asked, "model_id", None)
+    raw = raw if raw and is_json(request) else b"{}"
+    asked = parse_json_body(route.request, _with_query(raw, request, route) if route.in_query else raw)
+    current_exchange().model = getattr(asked, "model_id", None) or getattr(asked, "model", None)
     sampling = getattr(asked, "sampling_params", None)
     if sampling is not None and sampling.n > 1:
         message = "sampling_params.n: an answer has one message here; ask for several at /v1/chat/completions"
         raise BadRequestError(message, param="sampling_params.n")
     return asked
+
+
+def _with_query(raw: bytes, request: web.Request, route: Route) -> bytes:
+    """The body with those fields from the query that it lacks; a body that is no object is left to be refused."""
+    try:
+        body = from_json(raw)
+    except ValueError:
+        return raw
+    if not isinstance(body, dict):
+        return raw
+    return to_json({name: request.query[name] for name in route.in_query if name in request.query} | body)
 
 
 __all__ = ["native_routes"]

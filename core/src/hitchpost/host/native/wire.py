@@ -1,8 +1,10 @@
 """The native answers whose form differs from the host's own types; everything else goes out as its type says."""
 
-from typing import Any, Literal
+from typing import Any, Literal, NotRequired
 
 from typing_extensions import TypedDict
+
+from hitchpost.api import Step, StepType, Turn
 
 
 class TokenLogProbs(TypedDict):
@@ -76,13 +78,47 @@ class CompletionChunkAnswer(TypedDict):
     logprobs: list[TokenLogProbs] | None
 
 
+class BatchAnswer(TypedDict):
+    """Answer of both batches: one message per item."""
+
+    completion_message_batch: list[CompletionMessageAnswer]
+
+
 class EmbeddingsAnswer(TypedDict):
     """Answer of embeddings."""
 
     embeddings: list[list[float]]
 
 
+class TurnEventAnswer(TypedDict):
+    """A step of a streamed turn; which fields are there follows from `event_type`."""
+
+    event_type: Literal["turn_start", "step_start", "step_progress", "step_complete", "turn_complete"]
+    turn_id: NotRequired[str]
+    step_type: NotRequired[StepType]
+    step_id: NotRequired[str]
+    metadata: NotRequired[dict[str, Any]]
+    model_response_text_delta: NotRequired[str | None]
+    tool_call_delta: NotRequired[ToolCallDeltaAnswer | None]
+    tool_response_text_delta: NotRequired[str | None]
+    step_details: NotRequired[Step]
+    turn: NotRequired[Turn]
+
+
+class TurnPayloadAnswer(TypedDict):
+    """Envelope of a turn's event."""
+
+    payload: TurnEventAnswer
+
+
+class TurnChunkAnswer(TypedDict):
+    """Chunk of a streamed turn."""
+
+    event: TurnPayloadAnswer
+
+
 __all__ = [
+    "BatchAnswer",
     "ChatChunkAnswer",
     "ChatCompletionAnswer",
     "ChatEventAnswer",
@@ -94,4 +130,7 @@ __all__ = [
     "TokenLogProbs",
     "ToolCallAnswer",
     "ToolCallDeltaAnswer",
+    "TurnChunkAnswer",
+    "TurnEventAnswer",
+    "TurnPayloadAnswer",
 ]
