@@ -13,7 +13,15 @@ from pydantic import BaseModel, ConfigDict
 from hitchpost.api import Capability, ChatCompletionRequest, Finish, FinishReason, RequestContext, TextDelta
 from hitchpost.config import parse_run_config
 from hitchpost.errors import ConfigError
-from hitchpost.plugin import InferenceProvider, Preset, Provider, ProviderSpec
+from hitchpost.plugin import (
+    AgentsProvider,
+    InferenceProvider,
+    MemoryProvider,
+    Preset,
+    ProviderSpec,
+    SafetyProvider,
+    TelemetryProvider,
+)
 from hitchpost.plugin.catalog import build_catalog
 from hitchpost.plugin.discovery import PluginReport, Plugins
 from hitchpost.plugin.manager import HookManager
@@ -39,8 +47,8 @@ class Echo(InferenceProvider[Any]):
         yield Finish(FinishReason.stop)
 
 
-class Idle(Provider[Any]):
-    """A provider of an API that the host doesn't route yet."""
+class Idle(SafetyProvider[Any], MemoryProvider[Any], AgentsProvider[Any], TelemetryProvider[Any]):
+    """A provider of any API but inference, which does nothing."""
 
 
 class Plugged:

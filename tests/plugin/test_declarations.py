@@ -82,7 +82,7 @@ def test_wrong_field_of_a_provider_type_is_named(fields: dict[str, Any], message
         ({"provider_type": "a"}, "provider_type 'a'"),
         ({"api": "models"}, "api 'models' is provided by the host itself"),
         ({"config": [1]}, "preset a: config is list, not a mapping"),
-        ({"resources": [{"model_id": "m"}]}, "preset a: resources hold dict, not RegisterModelRequest"),
+        ({"resources": [{"model_id": "m"}]}, "preset a: resources hold dict, none of RegisterModelRequest"),
         ({"resources": 7}, "'int' object is not iterable"),
     ],
 )

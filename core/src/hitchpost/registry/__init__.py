@@ -2,6 +2,7 @@
 
 from hitchpost.registry.announce import Announcer
 from hitchpost.registry.models import RegisteredModels, check_metadata
+from hitchpost.registry.owned_tasks import OwnedTasks
 from hitchpost.registry.registry import Entry, Origin, ResourceRegistry
 
-__all__ = ["Announcer", "Entry", "Origin", "RegisteredModels", "ResourceRegistry", "check_metadata"]
+__all__ = ["Announcer", "Entry", "Origin", "OwnedTasks", "RegisteredModels", "ResourceRegistry", "check_metadata"]

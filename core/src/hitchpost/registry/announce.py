@@ -5,20 +5,20 @@ Registering and unregistering run to their end though the caller left: half of o
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable
+from typing import Any, Generic
 from weakref import WeakValueDictionary
 
 from hitchpost.api import RequestContext
 from hitchpost.errors import BadBackendAnswerError, DeadlineExceededError, HitchpostError, ProviderDefectError
 from hitchpost.plugin.foreign import is_failure
 from hitchpost.plugin.manager import HookManager
+from hitchpost.registry.owned_tasks import OwnedTasks
 from hitchpost.registry.registry import Origin, ResourceRegistry, ResourceT
 
 HOOK_TIMEOUT_S = 30.0
 """How long a provider may take over one hook."""
 
-T = TypeVar("T")
 log = logging.getLogger("hitchpost.registry")
 
 
@@ -28,7 +28,7 @@ class Announcer(Generic[ResourceT]):
     def __init__(self, registry: ResourceRegistry[ResourceT], hooks: HookManager) -> None:
         self._registry = registry
         self._hooks = hooks
-        self._owned: set[asyncio.Task[Any]] = set()
+        self._owned = OwnedTasks()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def register(self, resource: ResourceT, context: RequestContext | None) -> ResourceT:
@@ -40,11 +40,11 @@ class Announcer(Generic[ResourceT]):
             ConflictError: the identifier has another owner.
             HitchpostError: whatever the provider refuses with; nothing is kept then.
         """
-        return await self._run_to_end(self._register(resource, context))
+        return await self._owned.run_to_end(self._register(resource, context))
 
     async def unregister(self, identifier: str, context: RequestContext | None) -> None:
         """End a registration that came through the API; a provider that fails at it is reported, and the registration ends all the same."""
-        await self._run_to_end(self._unregister(identifier, context))
+        await self._owned.run_to_end(self._unregister(identifier, context))
 
     async def announce_all(self, provider_id: str) -> None:
         """Tell a provider that has just started what is registered at it, and ask what it serves by itself.
@@ -94,12 +94,7 @@ class Announcer(Generic[ResourceT]):
 
     async def close(self) -> None:
         """Wait for registrations that are under way; what takes longer than a hook may is given up."""
-        if not self._owned:
-            return
-        _, late = await asyncio.wait(self._owned, timeout=HOOK_TIMEOUT_S)
-        for task in late:
-            task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
+        await self._owned.close(HOOK_TIMEOUT_S)
 
     async def _register(self, resource: ResourceT, context: RequestContext | None) -> ResourceT:
         async with self._lock(resource.identifier):
@@ -168,18 +163,6 @@ class Announcer(Generic[ResourceT]):
                 f"hook {hook} of provider {provider_id} failed with {type(error).__name__}; the log has the details"
             )
             raise ProviderDefectError(message, provider_id=provider_id) from error
-
-    async def _run_to_end(self, work: Coroutine[Any, Any, T]) -> T:
-        task = asyncio.ensure_future(work)
-        self._owned.add(task)
-        task.add_done_callback(self._settle)
-        return await asyncio.shield(task)
-
-    def _settle(self, task: asyncio.Task[Any]) -> None:
-        self._owned.discard(task)
-        if not task.cancelled():
-            # The caller may have left; without this look asyncio complains that nobody wanted the error.
-            task.exception()
 
     def _lock(self, identifier: str) -> asyncio.Lock:
         lock = self._locks.get(identifier)

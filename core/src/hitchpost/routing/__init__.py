@@ -1,7 +1,22 @@
 """From identifier to provider: lookup, the gate in front of each provider, and the routers that surfaces and dependents call."""
 
+from hitchpost.routing.batch import BatchInferenceRouter
 from hitchpost.routing.gate import ProviderGate, ProviderState
 from hitchpost.routing.inference import InferenceRouter
 from hitchpost.routing.resolve import Resolver, llama_meaning_of
+from hitchpost.routing.resources import MemoryRouter, SafetyRouter, check_bank_type
+from hitchpost.routing.single import AgentsRouter, TelemetryRouter
 
-__all__ = ["InferenceRouter", "ProviderGate", "ProviderState", "Resolver", "llama_meaning_of"]
+__all__ = [
+    "AgentsRouter",
+    "BatchInferenceRouter",
+    "InferenceRouter",
+    "MemoryRouter",
+    "ProviderGate",
+    "ProviderState",
+    "Resolver",
+    "SafetyRouter",
+    "TelemetryRouter",
+    "check_bank_type",
+    "llama_meaning_of",
+]

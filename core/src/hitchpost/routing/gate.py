@@ -115,7 +115,7 @@ class ProviderGate:
         )
 
     @asynccontextmanager
-    async def admit(self, context: RequestContext, resource: Resource) -> AsyncIterator[RequestContext]:
+    async def admit(self, context: RequestContext, resource: Resource | None) -> AsyncIterator[RequestContext]:
         """Let one request for `resource` through, for as long as the block lasts, with its deadline and provider data set.
 
         Raises:

@@ -13,6 +13,14 @@ NAMED_AT_MOST = 20
 """How many identifiers an error message lists."""
 
 
+MeaningOf = Callable[[str], Callable[[ResourceT], bool] | None]
+"""For an identifier that is a known name, what tells which resources it names; else None."""
+
+
+def no_other_meaning(identifier: str) -> None:
+    """For kinds of resources that have no well-known names."""
+
+
 class Resolver(Generic[ResourceT]):
     """Finds a resource by, in this order: its registered identifier; another known name of the same thing; `provider_id/name`; the bare
     name that its provider uses, where only one owner has it.
@@ -27,7 +35,7 @@ class Resolver(Generic[ResourceT]):
         self,
         registry: ResourceRegistry[ResourceT],
         provider_ids: Sequence[str],
-        meaning_of: Callable[[str], Callable[[ResourceT], bool] | None],
+        meaning_of: MeaningOf[ResourceT],
     ) -> None:
         self._registry = registry
         self._provider_ids = provider_ids

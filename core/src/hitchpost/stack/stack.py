@@ -3,15 +3,28 @@
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from hitchpost.api import Api, Inference, Inspect, Model, Models
+from hitchpost.api import PROVIDABLE, RESOURCE_KINDS, Api, Inference, Inspect, Models
 from hitchpost.config import RunConfig, ServerConfig, state_home
 from hitchpost.plugin import ProviderDeps
 from hitchpost.plugin.catalog import Catalog, build_catalog
 from hitchpost.plugin.discovery import Plugins, PluginSelection, discover_plugins
 from hitchpost.registry import Announcer, RegisteredModels, ResourceRegistry
-from hitchpost.routing import InferenceRouter, ProviderGate, ProviderState, Resolver, llama_meaning_of
-from hitchpost.stack.build import Supervisor
+from hitchpost.routing import (
+    AgentsRouter,
+    BatchInferenceRouter,
+    InferenceRouter,
+    MemoryRouter,
+    ProviderGate,
+    ProviderState,
+    Resolver,
+    SafetyRouter,
+    TelemetryRouter,
+    llama_meaning_of,
+)
+from hitchpost.routing.resolve import MeaningOf, no_other_meaning
+from hitchpost.stack.build import STOP_TIMEOUT_S, Supervisor
 from hitchpost.stack.inspect import HostInspect
 from hitchpost.stack.plan import ProviderPlan, StackPlan, plan_stack
 
@@ -42,29 +55,49 @@ class Stack:
             for planned in plan.providers
         }
         self.providers: Sequence[ProviderGate] = tuple(self._gates.values())
-        models: ResourceRegistry[Model] = ResourceRegistry(Model)
+        self._registries: dict[Api, ResourceRegistry[Any]] = {
+            kind.served_by: ResourceRegistry(kind) for kind in RESOURCE_KINDS
+        }
         for planned_resource in plan.resources:
-            shadowing = models.add(
-                planned_resource.request.resource(planned_resource.provider_id), planned_resource.origin
-            )
+            resource = planned_resource.request.resource(planned_resource.provider_id)
+            shadowing = self._registries[resource.served_by].add(resource, planned_resource.origin)
             if shadowing:
                 log.warning("%s", shadowing)
-        self._announcer = Announcer(models, plugins.manager)
-        inference_gates = {gate.provider_id: gate for gate in self.providers if gate.api is Api.inference}
-        inference_ids = tuple(inference_gates)
-        self.inference: Inference = InferenceRouter(Resolver(models, inference_ids, llama_meaning_of), inference_gates)
-        self.models: Models = RegisteredModels(
-            models, self._announcer, inference_ids, lambda provider_id: inference_gates[provider_id].check_serving()
-        )
-        self.inspect: Inspect = HostInspect(self.providers)
-        self.apis: Mapping[Api, object] = {
-            Api.inference: self.inference,
-            Api.models: self.models,
-            Api.inspect: self.inspect,
-        }
+        self._announcers = {api: Announcer(registry, plugins.manager) for api, registry in self._registries.items()}
+        self.apis: Mapping[Api, Any] = self._routers()
+        self.inference: Inference = self.apis[Api.inference]
+        self.models: Models = self.apis[Api.models]
+        self.inspect: Inspect = self.apis[Api.inspect]
         self._supervisors = [self._supervisor(planned) for planned in plan.start_order]
         self._was_built = False
         self._is_draining = False
+
+    def _routers(self) -> dict[Api, Any]:
+        """What answers each API: the registries and inspect always, the others where a provider is configured."""
+        gates = {api: {gate.provider_id: gate for gate in self.providers if gate.api is api} for api in PROVIDABLE}
+        models = RegisteredModels(
+            self._registries[Api.inference],
+            self._announcers[Api.inference],
+            tuple(gates[Api.inference]),
+            lambda provider_id: gates[Api.inference][provider_id].check_serving(),
+        )
+        routers: dict[Api, Any] = {Api.models: models, Api.inspect: HostInspect(self.providers)}
+        inference = InferenceRouter(self._resolver(Api.inference, llama_meaning_of), gates[Api.inference])
+        routers[Api.inference] = inference
+        if gates[Api.inference]:
+            routers[Api.batch_inference] = BatchInferenceRouter(inference)
+        if gates[Api.safety]:
+            routers[Api.safety] = SafetyRouter(self._resolver(Api.safety), gates[Api.safety])
+        if gates[Api.memory]:
+            routers[Api.memory] = MemoryRouter(self._resolver(Api.memory), gates[Api.memory])
+        for api, router in ((Api.agents, AgentsRouter), (Api.telemetry, TelemetryRouter)):
+            for gate in gates[api].values():
+                routers[api] = router(gate)
+        return routers
+
+    def _resolver(self, api: Api, meaning_of: MeaningOf[Any] = no_other_meaning) -> Resolver[Any]:
+        provider_ids = tuple(gate.provider_id for gate in self.providers if gate.api is api)
+        return Resolver(self._registries[api], provider_ids, meaning_of)
 
     @property
     def is_ready(self) -> bool:
@@ -88,7 +121,9 @@ class Stack:
     async def stop(self) -> None:
         """Stop every provider, those that call others before those."""
         self.drain()
-        await self._announcer.close()
+        await asyncio.gather(*(announcer.close() for announcer in self._announcers.values()))
+        if Api.memory in self.apis:
+            await self.apis[Api.memory].close(STOP_TIMEOUT_S)
         steps = []
         for supervisor in self._supervisors:
             callers = [other for other in self._supervisors if supervisor.plan.api in other.plan.calls]
@@ -103,21 +138,21 @@ class Stack:
                 provider_id=planned.provider_id,
                 state_dir=state_home() / "providers" / planned.api.value / planned.provider_id,
                 log=logging.getLogger(f"hitchpost.provider.{planned.provider_id}"),
-                inference=self.inference if Api.inference in planned.calls else None,
-                models=self.models if Api.models in planned.calls else None,
+                **{api.value: self.apis.get(api) for api in planned.calls},
             )
 
         async def synchronize(has_started: bool) -> None:
-            if planned.api is not Model.served_by:
+            announcer = self._announcers.get(planned.api)
+            if announcer is None:
                 return
             if has_started:
-                await self._announcer.announce_all(planned.provider_id)
+                await announcer.announce_all(planned.provider_id)
             else:
-                await self._announcer.discover(planned.provider_id)
+                await announcer.discover(planned.provider_id)
 
         def withdraw() -> None:
-            if planned.api is Model.served_by:
-                self._announcer.forget_discovered(planned.provider_id)
+            if planned.api in self._announcers:
+                self._announcers[planned.api].forget_discovered(planned.provider_id)
 
         return Supervisor(planned, gate, self.plugins.manager, deps, synchronize, withdraw)
 

@@ -1,0 +1,99 @@
+"""Batch inference over any inference provider: one request per item, a few at a time."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+from hitchpost.api import (
+    BatchChatCompletionRequest,
+    BatchChatCompletionResponse,
+    BatchCompletionRequest,
+    BatchCompletionResponse,
+    ChatCompletionRequest,
+    CompletionRequest,
+    Inference,
+    RequestContext,
+)
+from hitchpost.errors import BadRequestError
+
+SIDE_BY_SIDE = 16
+"""Items of one batch that are asked at the same time; more would keep other callers from the provider."""
+
+ItemT = TypeVar("ItemT")
+AnswerT = TypeVar("AnswerT")
+
+
+class BatchInferenceRouter:
+    """Implements `hitchpost.api.BatchInference`.
+
+    Args:
+        inference: asked once per item.
+    """
+
+    def __init__(self, inference: Inference) -> None:
+        self._inference = inference
+
+    async def batch_completion(
+        self, request: BatchCompletionRequest, context: RequestContext
+    ) -> BatchCompletionResponse:
+        """Continue several texts; the first that fails ends the others."""
+        items = [
+            CompletionRequest.model_construct(
+                model_id=request.model,
+                content=content,
+                sampling_params=request.sampling_params,
+                logprobs=request.logprobs,
+            )
+            for content in request.content_batch
+        ]
+        return BatchCompletionResponse(
+            await _each("content_batch", items, lambda item: self._inference.completion(item, context))
+        )
+
+    async def batch_chat_completion(
+        self, request: BatchChatCompletionRequest, context: RequestContext
+    ) -> BatchChatCompletionResponse:
+        """Answer several conversations; the first that fails ends the others."""
+        items = [
+            ChatCompletionRequest.model_construct(
+                model_id=request.model,
+                messages=messages,
+                sampling_params=request.sampling_params,
+                tools=request.tools,
+                tool_choice=request.tool_choice,
+                tool_prompt_format=request.tool_prompt_format,
+                logprobs=request.logprobs,
+            )
+            for messages in request.messages_batch
+        ]
+        return BatchChatCompletionResponse(
+            await _each("messages_batch", items, lambda item: self._inference.chat_completion(item, context))
+        )
+
+
+async def _each(field: str, items: Sequence[ItemT], ask: Callable[[ItemT], Awaitable[AnswerT]]) -> list[AnswerT]:
+    """The answers in the order of the items.
+
+    Raises:
+        BadRequestError: there is no item.
+        HitchpostError: of the first item that failed; the others are cancelled.
+    """
+    if not items:
+        raise BadRequestError(f"{field}: is empty; give at least one item", param=field)
+    answers: dict[int, AnswerT] = {}
+    numbered = iter(enumerate(items))
+
+    async def work() -> None:
+        for index, item in numbered:
+            answers[index] = await ask(item)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(SIDE_BY_SIDE, len(items))):
+                group.create_task(work())
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+    return [answers[index] for index in range(len(items))]
+
+
+__all__ = ["SIDE_BY_SIDE", "BatchInferenceRouter"]
