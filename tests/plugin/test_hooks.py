@@ -4,14 +4,14 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from pydantic import BaseModel
 
-from hitchpost.api import Api, Model, RequestContext
+from hitchpost.api import Api, KeywordMemoryBank, MemoryBank, Model, RequestContext, Shield
 from hitchpost.errors import PluginError
-from hitchpost.plugin import InferenceProvider, ProviderDeps
+from hitchpost.plugin import InferenceProvider, MemoryProvider, Provider, ProviderDeps, SafetyProvider
 from hitchpost.plugin.discovery import PluginReport, PluginSelection, PluginState, discover_plugins
 from hitchpost.plugin.manager import HookManager
 
@@ -23,6 +23,7 @@ SPEC = "ProviderSpec(api='inference', provider_type='inline::acme', config='acme
 PRESET = "Preset(name='acme', api='inference', provider_id='acme', provider_type='inline::acme')"
 COMMAND = "CommandSpec(parent='models', name='pull', target='acme.cli:pull', help='Fetch a model.')"
 PACKAGE_HOOKS = ["provider_specs", "presets", "commands"]
+ProviderT = TypeVar("ProviderT", bound=Provider[Any])
 MODEL = Model(identifier="acme/one", provider_resource_id="one", provider_id="acme")
 
 
@@ -132,7 +133,7 @@ class Recorder(InferenceProvider[NoConfig]):
         self.calls.append((model,))
 
 
-def make(kind: type[Recorder]) -> Recorder:
+def make(kind: type[ProviderT]) -> ProviderT:
     return kind(NoConfig(), ProviderDeps(provider_id="acme", state_dir=Path("unused"), log=logging.getLogger("acme")))
 
 
@@ -172,6 +173,100 @@ async def test_hook_unregister_model_may_leave_out_the_context(call: Callable[..
     await call("unregister_model", model=MODEL, context=None)
 
     assert provider.calls == [(MODEL,)]
+
+
+class Guard(SafetyProvider[NoConfig]):
+    """Keeps what its hooks were called with."""
+
+    def __init__(self, config: NoConfig, deps: ProviderDeps) -> None:
+        super().__init__(config, deps)
+        self.calls: list[tuple[Any, ...]] = []
+
+    async def list_shields(self) -> list[Shield]:
+        return [Shield(provider_resource_id="strict")]
+
+    async def register_shield(self, shield: Shield, context: RequestContext | None) -> Shield | None:
+        self.calls.append((shield, context))
+        return shield.copy_with(params={"level": 1})
+
+    async def unregister_shield(self, shield: Shield) -> None:
+        self.calls.append((shield,))
+
+
+class Shelf(MemoryProvider[NoConfig]):
+    """Keeps what its hooks were called with."""
+
+    def __init__(self, config: NoConfig, deps: ProviderDeps) -> None:
+        super().__init__(config, deps)
+        self.calls: list[tuple[Any, ...]] = []
+
+    async def list_memory_banks(self) -> list[MemoryBank]:
+        return [KeywordMemoryBank(provider_resource_id="notes")]
+
+    async def register_memory_bank(self, memory_bank: MemoryBank) -> None:
+        self.calls.append((memory_bank,))
+
+    async def unregister_memory_bank(self, memory_bank: MemoryBank, context: RequestContext | None) -> None:
+        self.calls.append((memory_bank, context))
+
+
+SHIELD = Shield(identifier="s", provider_resource_id="strict", provider_id="acme")
+BANK = KeywordMemoryBank(identifier="b", provider_resource_id="notes", provider_id="acme")
+
+
+async def call_hook(provider: Any, api: Api, hook: str, **arguments: Any) -> Any:
+    """Calls a provider's hook as the host does."""
+    manager = HookManager()
+    manager.register_provider(api, "acme", provider)
+    found = manager.find_provider_hook(hook, api, "acme")
+    assert found is not None
+    return await found(**arguments)
+
+
+async def test_hook_list_shields_answers_what_the_provider_serves() -> None:
+    shields = await call_hook(make(Guard), Api.safety, "list_shields")
+
+    assert [shield.provider_resource_id for shield in shields] == ["strict"]
+
+
+async def test_hook_register_shield_may_complete_the_shield() -> None:
+    guard = make(Guard)
+
+    completed = await call_hook(guard, Api.safety, "register_shield", shield=SHIELD, context=None)
+
+    assert completed.params == {"level": 1}
+    assert guard.calls == [(SHIELD, None)]
+
+
+async def test_hook_unregister_shield_may_leave_out_the_context() -> None:
+    guard = make(Guard)
+
+    await call_hook(guard, Api.safety, "unregister_shield", shield=SHIELD, context=None)
+
+    assert guard.calls == [(SHIELD,)]
+
+
+async def test_hook_list_memory_banks_answers_what_the_provider_has() -> None:
+    banks = await call_hook(make(Shelf), Api.memory, "list_memory_banks")
+
+    assert [bank.provider_resource_id for bank in banks] == ["notes"]
+
+
+async def test_hook_register_memory_bank_accepts_by_answering_nothing() -> None:
+    shelf = make(Shelf)
+
+    completed = await call_hook(shelf, Api.memory, "register_memory_bank", memory_bank=BANK, context=None)
+
+    assert completed is None
+    assert shelf.calls == [(BANK,)]
+
+
+async def test_hook_unregister_memory_bank_gets_bank_and_context() -> None:
+    shelf = make(Shelf)
+
+    await call_hook(shelf, Api.memory, "unregister_memory_bank", memory_bank=BANK, context=None)
+
+    assert shelf.calls == [(BANK, None)]
 
 
 def test_provider_hook_that_is_a_plain_function_is_refused_by_name() -> None:

@@ -13,7 +13,7 @@ from hitchpost.api import (
     UnregisterModelRequest,
 )
 from hitchpost.config import RunConfig
-from hitchpost.errors import BackendUnavailableError, ConflictError, NotFoundError
+from hitchpost.errors import BackendUnavailableError, ConflictError, UnsupportedError
 from hitchpost.plugin import Preset
 from hitchpost.routing import ProviderState
 from hitchpost.stack import build, build_stack, select_plugins
@@ -71,7 +71,7 @@ async def test_empty_stack_starts_and_stops(plugged: Plugged) -> None:
     async with plugged.running({}) as stack:
         assert stack.is_ready
         assert await identifiers(stack) == []
-        with pytest.raises(NotFoundError, match="none is configured"):
+        with pytest.raises(UnsupportedError, match="no provider of inference is configured"):
             await stack.inference.chat_completion(chat(), CONTEXT)
 
 

@@ -9,7 +9,7 @@ from hitchpost.host.keys import LIFECYCLE, METRICS, SETTINGS, STACK, STARTED_AT
 from hitchpost.host.lifecycle import Lifecycle
 from hitchpost.host.metrics import HostMetrics
 from hitchpost.host.middleware import request_middleware
-from hitchpost.host.native.routes import native_routes
+from hitchpost.host.native.routes import native_routes, october_2024_routes
 from hitchpost.host.openai.routes import openai_routes
 from hitchpost.host.operations import operation_routes
 from hitchpost.host.settings import HostSettings
@@ -38,7 +38,7 @@ def make_app(
     app[METRICS] = metrics
     app[SETTINGS] = settings or HostSettings()
     app[STARTED_AT] = int(time.time())
-    app.add_routes([*operation_routes(), *openai_routes(), *native_routes()])
+    app.add_routes([*operation_routes(), *openai_routes(), *native_routes(), *october_2024_routes()])
     return app
 
 

@@ -110,6 +110,16 @@ class Catalog:
         """The provider types of an API, by name."""
         return (self.types[key] for key in sorted(self.types) if key[0] is api)
 
+    def offers(self, api: Api) -> str:
+        """What could serve an API, for a message: the installed provider types, and what to install for the others."""
+        installed = [entry.spec.provider_type for entry in self.of_api(api)]
+        others = [
+            f"{name} (pip install '{package}')"
+            for (of, name), package in KNOWN_ELSEWHERE.items()
+            if of is api and name not in installed
+        ]
+        return ", ".join((*installed, *others)) or "none"
+
     def _names(self, api: Api) -> str:
         return ", ".join(entry.spec.provider_type for entry in self.of_api(api)) or "none"
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from hitchpost.api import PROVIDABLE, RESOURCE_KINDS, Api, Inference, Inspect, Models
 from hitchpost.config import RunConfig, ServerConfig, state_home
+from hitchpost.errors import UnsupportedError
 from hitchpost.plugin import ProviderDeps
 from hitchpost.plugin.catalog import Catalog, build_catalog
 from hitchpost.plugin.discovery import Plugins, PluginSelection, discover_plugins
@@ -37,12 +38,14 @@ class Stack:
     Args:
         plan: what to build.
         plugins: what discovery found; the stack takes over its hook manager.
+        catalog: the provider types of `plugins`.
     """
 
-    def __init__(self, plan: StackPlan, plugins: Plugins) -> None:
+    def __init__(self, plan: StackPlan, plugins: Plugins, catalog: Catalog) -> None:
         self.server: ServerConfig = plan.server
         self.notes = plan.notes
         self.plugins = plugins
+        self._catalog = catalog
         self._gates = {
             planned.key: ProviderGate(
                 planned.api,
@@ -64,15 +67,12 @@ class Stack:
             if shadowing:
                 log.warning("%s", shadowing)
         self._announcers = {api: Announcer(registry, plugins.manager) for api, registry in self._registries.items()}
-        self.apis: Mapping[Api, Any] = self._routers()
-        self.inference: Inference = self.apis[Api.inference]
-        self.models: Models = self.apis[Api.models]
-        self.inspect: Inspect = self.apis[Api.inspect]
+        self._routers: Mapping[Api, Any] = self._make_routers()
         self._supervisors = [self._supervisor(planned) for planned in plan.start_order]
         self._was_built = False
         self._is_draining = False
 
-    def _routers(self) -> dict[Api, Any]:
+    def _make_routers(self) -> dict[Api, Any]:
         """What answers each API: the registries and inspect always, the others where a provider is configured."""
         gates = {api: {gate.provider_id: gate for gate in self.providers if gate.api is api} for api in PROVIDABLE}
         models = RegisteredModels(
@@ -82,10 +82,9 @@ class Stack:
             lambda provider_id: gates[Api.inference][provider_id].check_serving(),
         )
         routers: dict[Api, Any] = {Api.models: models, Api.inspect: HostInspect(self.providers)}
-        inference = InferenceRouter(self._resolver(Api.inference, llama_meaning_of), gates[Api.inference])
-        routers[Api.inference] = inference
         if gates[Api.inference]:
-            routers[Api.batch_inference] = BatchInferenceRouter(inference)
+            inference = InferenceRouter(self._resolver(Api.inference, llama_meaning_of), gates[Api.inference])
+            routers |= {Api.inference: inference, Api.batch_inference: BatchInferenceRouter(inference)}
         if gates[Api.safety]:
             routers[Api.safety] = SafetyRouter(self._resolver(Api.safety), gates[Api.safety])
         if gates[Api.memory]:
@@ -94,6 +93,39 @@ class Stack:
             for gate in gates[api].values():
                 routers[api] = router(gate)
         return routers
+
+    def get_router(self, api: Api) -> Any:
+        """What answers an API: an implementation of its Protocol.
+
+        Raises:
+            UnsupportedError: no provider serves it; the message says which provider types would.
+        """
+        router = self._routers.get(api)
+        if router is None:
+            needed = Api.inference if api is Api.batch_inference else api
+            offers = self._catalog.offers(needed)
+            raise UnsupportedError(
+                f"this host serves no {api.value}: no provider of {needed.value} is configured. Provider types for it: {offers}"
+            )
+        return router
+
+    @property
+    def inference(self) -> Inference:
+        """The router of inference; see `get_router`."""
+        router: Inference = self.get_router(Api.inference)
+        return router
+
+    @property
+    def models(self) -> Models:
+        """The registered models."""
+        router: Models = self.get_router(Api.models)
+        return router
+
+    @property
+    def inspect(self) -> Inspect:
+        """What this host is made of."""
+        router: Inspect = self.get_router(Api.inspect)
+        return router
 
     def _resolver(self, api: Api, meaning_of: MeaningOf[Any] = no_other_meaning) -> Resolver[Any]:
         provider_ids = tuple(gate.provider_id for gate in self.providers if gate.api is api)
@@ -122,8 +154,8 @@ class Stack:
         """Stop every provider, those that call others before those."""
         self.drain()
         await asyncio.gather(*(announcer.close() for announcer in self._announcers.values()))
-        if Api.memory in self.apis:
-            await self.apis[Api.memory].close(STOP_TIMEOUT_S)
+        if Api.memory in self._routers:
+            await self._routers[Api.memory].close(STOP_TIMEOUT_S)
         steps = []
         for supervisor in self._supervisors:
             callers = [other for other in self._supervisors if supervisor.plan.api in other.plan.calls]
@@ -138,7 +170,7 @@ class Stack:
                 provider_id=planned.provider_id,
                 state_dir=state_home() / "providers" / planned.api.value / planned.provider_id,
                 log=logging.getLogger(f"hitchpost.provider.{planned.provider_id}"),
-                **{api.value: self.apis.get(api) for api in planned.calls},
+                **{api.value: self._routers.get(api) for api in planned.calls},
             )
 
         async def synchronize(has_started: bool) -> None:
@@ -178,7 +210,8 @@ def build_stack(config: RunConfig | None, plugins: Plugins | None = None, catalo
     """
     if plugins is None:
         plugins = discover_plugins(select_plugins(config))
-    return Stack(plan_stack(config, plugins, catalog or build_catalog(plugins.reports)), plugins)
+    catalog = catalog or build_catalog(plugins.reports)
+    return Stack(plan_stack(config, plugins, catalog), plugins, catalog)
 
 
 __all__ = ["Stack", "build_stack", "select_plugins"]
