@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
@@ -67,6 +68,15 @@ def interrupt() -> None:
 async def ended(host: Serving) -> int:
     async with asyncio.timeout(15):
         return await host.end
+
+
+async def in_flight(host: Serving, requests: int) -> None:
+    """Returns once so many requests are under way."""
+    async with asyncio.timeout(10):
+        while True:
+            async with host.http.get(host.url + "/metrics") as response:
+                if f"\nhitchpost_requests_in_flight {requests:.1f}\n" in await response.text():
+                    return
 
 
 async def read_stream(host: Serving, path: str = CHAT) -> tuple[int, list[Any]]:
@@ -130,6 +140,23 @@ async def test_streams_that_take_too_long_get_an_error_event() -> None:
         assert (await native)[1][-1] == {"error": {"message": "503: the host is shutting down"}}
         assert (await whole).status == 503
         assert provider.closed == 3
+
+
+@pytest.mark.parametrize("path", [CHAT, "/alpha/inference/chat-completion"])
+async def test_body_that_never_ends_does_not_hold_the_host(path: str) -> None:
+    async with serving(odd_stack(shutdown_timeout_s=600)) as host:
+        address = urlsplit(host.url)
+        reader, writer = await asyncio.open_connection(address.hostname, address.port)
+        writer.write(f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{{".encode())
+        await in_flight(host, 1)
+
+        interrupt()
+
+        assert await ended(host) == 0
+        answer = await reader.read()
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert b"the host is shutting down" in answer
+        writer.close()
 
 
 async def test_second_signal_does_not_wait() -> None:

@@ -5,6 +5,7 @@ import time
 from aiohttp import web
 
 from hitchpost.host.browser_guard import BrowserGuard
+from hitchpost.host.connection import HostRunner
 from hitchpost.host.keys import LIFECYCLE, METRICS, SETTINGS, STACK, STARTED_AT
 from hitchpost.host.lifecycle import Lifecycle
 from hitchpost.host.metrics import HostMetrics
@@ -14,6 +15,8 @@ from hitchpost.host.openai.routes import openai_routes
 from hitchpost.host.operations import operation_routes
 from hitchpost.host.settings import HostSettings
 from hitchpost.stack import Stack
+
+LINGER_S = 1.0
 
 
 def make_app(
@@ -44,7 +47,7 @@ def make_app(
 
 def make_runner(app: web.Application) -> web.AppRunner:
     """The runner that the application must be served by: its options are part of how the host behaves."""
-    return web.AppRunner(
+    return HostRunner(
         app,
         access_log=None,
         # Cancels a handler when its client leaves, which is what ends the work behind it.
@@ -52,7 +55,8 @@ def make_runner(app: web.Application) -> web.AppRunner:
         # Bodies are inflated by `read_body`, in steps and up to a limit.
         auto_decompress=False,
         keepalive_timeout=app[SETTINGS].idle_connection_s,
-        shutdown_timeout=5.0,
+        # By then every answer is out; what is left are clients that send on.
+        shutdown_timeout=LINGER_S,
     )
 
 

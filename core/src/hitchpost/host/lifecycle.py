@@ -1,12 +1,14 @@
 """Which requests are under way, and how they end when the host is told to stop."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 from hitchpost.errors import BackendUnavailableError
 
 SHUTTING_DOWN = "the host is shutting down"
+GOODBYE_S = 5.0
+"""How long the answers may take that tell of it."""
 
 
 class Lifecycle:
@@ -16,6 +18,7 @@ class Lifecycle:
         self.is_draining = False
         self.is_aborting = False
         self._running: set[asyncio.Task[object]] = set()
+        self._reading: set[asyncio.Timeout] = set()
         self._is_idle = asyncio.Event()
 
     @property
@@ -42,22 +45,47 @@ class Lifecycle:
             if self.is_draining and not self._running:
                 self._is_idle.set()
 
+    @asynccontextmanager
+    async def reading(self, timeout_s: float) -> AsyncIterator[None]:
+        """Limits the time in which a request's body must arrive; it is over at once when the host begins to drain.
+
+        Raises:
+            TimeoutError: the body didn't arrive in time.
+            BackendUnavailableError: the host takes no more work.
+        """
+        try:
+            async with asyncio.timeout(timeout_s) as limit:
+                self._reading.add(limit)
+                try:
+                    yield
+                finally:
+                    self._reading.discard(limit)
+        except TimeoutError:
+            if self.is_draining:
+                raise shutting_down() from None
+            raise
+
     async def drain(self, timeout_s: float) -> None:
-        """Refuse new requests and wait until those under way have ended; what is left after `timeout_s` ends with an error."""
+        """Refuse new requests and wait until those under way have ended, for at most `timeout_s`.
+
+        A request whose body isn't whole yet is a new one.
+        """
         self.is_draining = True
+        for limit in self._reading:
+            if not limit.expired():
+                limit.reschedule(0)
         if not self._running:
             return
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 await self._is_idle.wait()
-        except TimeoutError:
-            self.abort()
 
-    def abort(self) -> None:
-        """End what is under way now; each request answers that the host is shutting down."""
+    async def abort(self) -> None:
+        """End what is under way now; each request answers that the host is shutting down, if its client takes the answer."""
         self.is_aborting = True
         for task in list(self._running):
             task.cancel()
+        await self.drain(GOODBYE_S)
 
     def takes_over(self) -> bool:
         """Whether the cancellation that the running task has just met was ours; then the task goes on, to tell its client."""

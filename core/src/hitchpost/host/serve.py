@@ -101,10 +101,10 @@ async def _drain(app: web.Application, stack: Stack, stopped: "_Stopped") -> Non
     draining = asyncio.create_task(lifecycle.drain(stack.server.shutdown_timeout_s), name="drain")
     impatient = asyncio.create_task(stopped.second.wait(), name="wait for a second signal")
     await asyncio.wait([draining, impatient], return_when=asyncio.FIRST_COMPLETED)
-    if not draining.done():
-        lifecycle.abort()
-    impatient.cancel()
+    for task in (draining, impatient):
+        task.cancel()
     await asyncio.wait([draining, impatient])
+    await lifecycle.abort()
 
 
 class _Stopped:
