@@ -197,9 +197,16 @@ async def test_model_is_found_by_an_id_with_slashes(path: str, host: ServedHost)
     assert answer.json["id"] == "scripted/m"
 
 
+@pytest.mark.parametrize("path", ["/v1/models/m", "/v1/models/scripted/m"])
+async def test_model_is_found_by_any_name_that_a_request_may_use(path: str, host: ServedHost) -> None:
+    answer = await host.get(path)
+
+    assert (answer.status, answer.json["id"]) == (200, "scripted/m")
+
+
 async def test_unknown_model_is_not_found(host: ServedHost) -> None:
     answer = await host.get("/v1/models/no/such")
 
     assert answer.status == 404
     assert answer.json["error"]["code"] == "model_not_found"
-    assert "'no/such'" in answer.json["error"]["message"]
+    assert "`no/such`" in answer.json["error"]["message"]

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Generic
 
 from hitchpost.api import Resource
-from hitchpost.errors import BackendUnavailableError, BadRequestError, NotFoundError
+from hitchpost.errors import BackendUnavailableError, BadRequestError, NotFoundError, quoted
 from hitchpost.llama import find_llama_model
 from hitchpost.registry import Entry, ResourceRegistry
 from hitchpost.registry.registry import ResourceT
@@ -41,18 +41,26 @@ class Resolver(Generic[ResourceT]):
         self._provider_ids = provider_ids
         self._meaning_of = meaning_of
 
-    def get(self, identifier: str) -> ResourceT:
-        """The resource that `identifier` names.
+    def get_entry(self, identifier: str) -> Entry[ResourceT]:
+        """What `identifier` names, whether or not it can be used at present.
 
         Raises:
             NotFoundError: there is none.
             BadRequestError: several owners have it; the message lists them.
+        """
+        return self._registry.find(identifier) or self._by_other_name(identifier)
+
+    def get(self, identifier: str) -> ResourceT:
+        """The resource that `identifier` names, to be used.
+
+        Raises:
+            NotFoundError, BadRequestError: as `get_entry`.
             BackendUnavailableError: its provider refuses it at present.
         """
-        entry = self._registry.find(identifier) or self._by_other_name(identifier)
+        entry = self.get_entry(identifier)
         if entry.problem is not None:
             raise BackendUnavailableError(
-                f"{self._noun()} {identifier!r} can't be used: {entry.problem}",
+                f"{self._noun()} {quoted(identifier)} can't be used: {entry.problem}",
                 provider_id=entry.resource.provider_id,
                 is_permanent=True,
             )
@@ -82,7 +90,7 @@ class Resolver(Generic[ResourceT]):
         owners = sorted({entry.resource.provider_id for entry in entries})
         if len(owners) > 1:
             choices = ", ".join(sorted(entry.resource.identifier for entry in entries))
-            message = f"{self._noun()} {identifier!r} is served by several providers ({', '.join(owners)}); ask for one of: {choices}"
+            message = f"{self._noun()} {quoted(identifier)} is served by several providers ({', '.join(owners)}); ask for one of: {choices}"
             raise BadRequestError(message, param=f"{self._registry.kind.kind}_id")
         return entries[0]
 
@@ -100,7 +108,7 @@ class Resolver(Generic[ResourceT]):
         listed = ", ".join(known[:NAMED_AT_MOST]) or "none"
         route = f"POST /alpha/{self._registry.kind.kind.replace('_', '-')}s/register"
         return NotFoundError(
-            f"{noun} `{identifier[:200]}` not served {by}. Registered: {listed}{more}. Register it with {route}",
+            f"{noun} {quoted(identifier, '`')} not served {by}. Registered: {listed}{more}. Register it with {route}",
             param=f"{self._registry.kind.kind}_id",
         )
 

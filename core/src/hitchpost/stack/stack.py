@@ -67,6 +67,8 @@ class Stack:
             if shadowing:
                 log.warning("%s", shadowing)
         self._announcers = {api: Announcer(registry, plugins.manager) for api, registry in self._registries.items()}
+        self.model_names: Resolver[Model] = self._resolver(Api.inference, llama_meaning_of)
+        """From a model's name in a request to the registered model."""
         self._routers: Mapping[Api, Any] = self._make_routers()
         self._supervisors = [self._supervisor(planned) for planned in plan.start_order]
         self._was_built = False
@@ -83,7 +85,7 @@ class Stack:
         )
         routers: dict[Api, Any] = {Api.models: models, Api.inspect: HostInspect(self.providers)}
         if gates[Api.inference]:
-            inference = InferenceRouter(self._resolver(Api.inference, llama_meaning_of), gates[Api.inference])
+            inference = InferenceRouter(self.model_names, gates[Api.inference])
             routers |= {Api.inference: inference, Api.batch_inference: BatchInferenceRouter(inference)}
         if gates[Api.safety]:
             routers[Api.safety] = SafetyRouter(self._resolver(Api.safety), gates[Api.safety])

@@ -2,8 +2,7 @@
 
 from aiohttp import web
 
-from hitchpost.api import GetModelRequest, NoArguments
-from hitchpost.errors import NotFoundError
+from hitchpost.api import NoArguments
 from hitchpost.host.exchange import context_of
 from hitchpost.host.json_text import json_response
 from hitchpost.host.keys import STACK, STARTED_AT
@@ -18,12 +17,8 @@ async def list_models(request: web.Request) -> web.StreamResponse:
 
 
 async def get_model(request: web.Request) -> web.StreamResponse:
-    """One registered model; its id may contain slashes."""
-    model_id = request.match_info["model_id"]
-    model = await request.app[STACK].models.get_model(GetModelRequest(identifier=model_id), context_of(request))
-    if model is None:
-        message = f"model {model_id!r} is not registered; GET /v1/models lists the registered ones"
-        raise NotFoundError(message, param="model")
+    """The model that a request would reach by this name, under its registered id; names may contain slashes."""
+    model = request.app[STACK].model_names.get_entry(request.match_info["model_id"]).resource
     return json_response(encode.model(model, request.app[STARTED_AT]))
 
 
