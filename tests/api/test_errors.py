@@ -3,9 +3,9 @@
 import pytest
 
 from hitchpost import errors
-from hitchpost.errors import BackendUnavailableError, ConfigError, HitchpostError, PluginError
+from hitchpost.errors import BackendUnavailableError, ConfigError, HitchpostError, PluginError, quoted
 
-CLASSES = [getattr(errors, name) for name in errors.__all__]
+CLASSES = [kind for name in errors.__all__ if isinstance(kind := getattr(errors, name), type)]
 
 
 @pytest.mark.parametrize("kind", [kind for kind in CLASSES if kind is not PluginError], ids=lambda kind: kind.__name__)
@@ -40,3 +40,18 @@ def test_plugin_error_knows_whose_it_is_and_how_far_it_got() -> None:
     error = PluginError("no", distribution="acme", stage="import")
 
     assert (error.distribution, error.stage, error.message) == ("acme", "import", "no")
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("tiny", "'tiny'"),
+        ("x" * 80, f"'{'x' * 80}'"),
+        ("x" * 81, f"'{'x' * 80}…'"),
+        ("a\nb\x1b[2J\u202e", r"'a\nb\x1b[2J\u202e'"),
+        ("\ud800", r"'\ud800'"),
+        (["a"] * 100, "'" + str(["a"] * 100)[:80] + "…'"),
+    ],
+)
+def test_what_is_quoted_is_short_and_has_no_control_characters(value: object, shown: str) -> None:
+    assert quoted(value).replace("\\'", "'") == shown

@@ -89,8 +89,9 @@ async def test_native_validation_keeps_its_envelope(
         ({"messages": []}, "messages"),
         ({"messages": [{"role": "user"}]}, "messages.0.content"),
         ({"messages": [{"role": "user", "content": 5}]}, "messages.0.content"),
-        ({"messages": [USER, {"role": "wizard", "content": "x"}]}, "messages.1"),
-        ({"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]}, "messages.0.content.0"),
+        ({"messages": [USER, {"role": "wizard", "content": "x"}]}, "messages.1.role"),
+        ({"messages": [USER, {"content": "x"}]}, "messages.1.role"),
+        ({"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]}, "messages.0.content.0.type"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "file:///etc/passwd"}}]}]},
          "messages.0.content.0.image_url.url"),
         ({"messages": [{"role": "tool", "content": "x"}]}, "messages.0.tool_call_id"),
@@ -112,7 +113,7 @@ async def test_native_validation_keeps_its_envelope(
         ({"tool_choice": "sometimes"}, "tool_choice"),
         ({"tool_choice": "required"}, "tool_choice"),
         ({"tool_choice": {"type": "function", "function": {"name": "f"}}}, "tool_choice"),
-        ({"response_format": {"type": "xml"}}, "response_format"),
+        ({"response_format": {"type": "xml"}}, "response_format.type"),
         ({"response_format": {"type": "json_schema", "json_schema": {"name": "x"}}}, "response_format.json_schema.schema"),
         ({"functions": []}, "functions"),
         ({"function_call": "auto"}, "function_call"),
@@ -180,6 +181,86 @@ async def test_unknown_fields_are_ignored(path: str, host: ServedHost) -> None:
     answer = await host.post(path, {**GOOD[path], "user": "x", "unheard_of": {"a": [1]}})
 
     assert answer.status == plain.status
+
+
+# --- what is repeated of a value ---
+
+LONG = "x" * 5_000 + "\n\x1b"
+
+
+@pytest.mark.parametrize(
+    ("path", "change"),
+    [
+        (CHATS[0], {"model": LONG}),
+        (CHATS[0], {"messages": [{"role": LONG, "content": "x"}]}),
+        (CHATS[0], {"messages": [{"role": "user", "content": [{"type": LONG}]}]}),
+        (CHATS[0], {"messages": [{"role": "tool", "content": "x", "tool_call_id": LONG}]}),
+        (CHATS[0], {"tool_choice": {"type": "function", "function": {"name": LONG}}}),
+        (CHATS[0], {"logit_bias": {LONG: 1}}),
+        (CHATS[0], {"response_format": {"type": LONG}}),
+        *(
+            (CHATS[0], {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}})
+            for schema in (
+                {"type": LONG},
+                {"$ref": LONG},
+                {"$ref": "#/" + LONG},
+                {"type": "object", "properties": {LONG: {"type": LONG}}, "required": [LONG]},
+                {"enum": LONG},
+                {"type": "string", "pattern": LONG + "("},
+            )
+        ),
+        ("/v1/embeddings", {"encoding_format": LONG}),
+        (CHATS[1], {"model_id": LONG}),
+        (CHATS[1], {"messages": [{"role": LONG, "content": "x"}]}),
+        (CHATS[1], {"response_format": {"type": LONG}}),
+        (CHATS[1], {"tools": [{"tool_name": "f", "parameters": {LONG: 5}}]}),
+        ("/alpha/models/register", {"provider_id": LONG}),
+        ("/alpha/models/register", {"metadata": {"llama_model": LONG}}),
+        ("/alpha/models/register", {"provider_model_id": "y" * 500}),
+        ("/alpha/models/unregister", {"model_id": LONG}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else next(iter(value)),
+)
+async def test_errors_repeat_little_of_what_was_sent(path: str, change: dict[str, Any], host: ServedHost) -> None:
+    answer = await host.post(path, {**GOOD[path], **change})
+
+    assert answer.status in (400, 404)
+    assert len(answer.text) < 800
+    assert "\\u001b" not in answer.text
+
+
+@pytest.mark.parametrize("path", ["/v1/" + "x" * 3_000, "/v1/models/" + "x" * 3_000])
+async def test_errors_repeat_little_of_the_path(path: str, host: ServedHost) -> None:
+    answer = await host.get(path)
+
+    assert answer.status == 404
+    assert len(answer.text) < 400
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"messages": None}, "messages must be a list"),
+        ({"messages": [{"role": "user"}]}, "messages.0.content is missing"),
+        ({"messages": [{"content": "x"}]}, "messages.0.role is missing"),
+        ({"messages": [{"role": "bot", "content": "x"}]},
+         "messages.0.role must be one of 'system', 'developer', 'user', 'assistant', 'tool', not 'bot'"),
+        ({"messages": []}, "messages must have at least 1 entry"),
+        ({"stop": ["x"] * 5}, "stop must be a string, or must have at most 4 entries"),
+        ({"temperature": 3}, "temperature must be at most 2"),
+        ({"temperature": "warm"}, "temperature must be a number"),
+        ({"n": 1.5}, "n must be a whole number"),
+        ({"n": 0}, "n must be at least 1"),
+        ({"stream": "perhaps"}, "stream must be true or false"),
+        ({"tool_choice": "sometimes"}, "tool_choice must be 'none', 'auto' or 'required', or must be an object"),
+        ({"response_format": {"type": "xml"}}, "response_format.type must be one of 'text', 'json_object', 'json_schema', not 'xml'"),
+        ({"temperature": 3, "n": 0}, "temperature must be at most 2 (and 1 more problem)"),
+    ],
+)  # fmt: skip
+async def test_problem_is_said_in_plain_words(change: dict[str, Any], message: str, host: ServedHost) -> None:
+    answer = await host.post(CHATS[0], {**GOOD[CHATS[0]], **change})
+
+    assert answer.json["error"]["message"] == message
 
 
 # --- what isn't JSON ---

@@ -374,7 +374,7 @@ async def test_missing_query_parameter_is_named(host: ServedHost) -> None:
     answer = await host.get("/alpha/models/get")
 
     assert answer.status == 400
-    problem = {"loc": ["query", "identifier"], "msg": "Field required", "type": "missing"}
+    problem = {"loc": ["query", "identifier"], "msg": "is missing", "type": "missing"}
     assert answer.json == {"error": {"detail": {"errors": [problem]}}}
 
 

@@ -3,12 +3,15 @@
 import inspect
 import re
 import runpy
+from collections.abc import Iterator
 
 import pytest
 
 from hitchpost import errors
 from hitchpost.errors import ConfigError, HitchpostError, PluginError
+from hitchpost.host.body import InvalidRequestError
 from hitchpost.host.native.routes import native_routes
+from hitchpost.host.openai.errors import OPENAI
 from hitchpost.host.openai.routes import openai_routes
 from hitchpost.host.openapi import openapi_document
 from hitchpost.host.operations import operation_routes
@@ -19,7 +22,9 @@ from hitchpost_meta_reference import plugin as meta_reference
 from tests.house.sources import ROOT
 
 HOOKS = (*hookspecs.PACKAGE_HOOKS, *hookspecs.PROVIDER_HOOKS)
-ERRORS = [getattr(errors, name) for name in errors.__all__ if name != "HitchpostError"]
+ERRORS = [
+    kind for name in errors.__all__ if isinstance(kind := getattr(errors, name), type) and kind is not HitchpostError
+]
 
 
 @pytest.mark.parametrize("hook", HOOKS)
@@ -52,6 +57,28 @@ def test_error_has_its_row(error: type[HitchpostError]) -> None:
 
     start = f"| `{error.__name__}` | `{error.code}` | {statuses} |"
     assert [row for row in rows if row.startswith(start)], f"write a row into docs/errors.md: {start} ..."
+
+
+def all_errors(kind: type[HitchpostError] = HitchpostError) -> Iterator[HitchpostError]:
+    """One error of each class of the host's that is sent."""
+    if kind is InvalidRequestError:
+        yield InvalidRequestError([], "", None)
+    elif kind not in (ConfigError, PluginError):
+        yield kind("")
+    for below in kind.__subclasses__():
+        if below.__module__.startswith("hitchpost."):
+            yield from all_errors(below)
+
+
+def test_errors_page_lists_every_code_of_the_openai_surface_with_its_status() -> None:
+    sent = {(OPENAI.error_body(error)["error"]["code"], OPENAI.status(error)) for error in all_errors()}
+    for status in range(400, 600):
+        code = OPENAI.http_error_body(status, "", "")["error"]["code"]
+        sent |= {(code, status)} if code else set()
+
+    rows = re.findall(r"^\| `([a-z_]+)` \| (\d+) \|", (ROOT / "docs/errors.md").read_text(), re.MULTILINE)
+
+    assert sorted((code, int(status)) for code, status in rows) == sorted(sent)
 
 
 def routes_of_the_host() -> set[str]:

@@ -268,8 +268,8 @@ async def test_wrong_provider_data_names_each_field_and_shows_no_value() -> None
     with pytest.raises(BadRequestError) as refused:
         await enter(gate, asyncio.Event().wait, context)
 
-    assert "api_key: Field required" in refused.value.message
-    assert "retries: " in refused.value.message
+    assert "api_key is missing" in refused.value.message
+    assert "retries must be a whole number" in refused.value.message
     assert "sk-secret" not in refused.value.message
 
 

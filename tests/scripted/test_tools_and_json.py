@@ -66,7 +66,7 @@ async def test_demanded_call_is_made_with_arguments_that_satisfy_its_schema(
 async def test_named_tool_that_is_not_offered_is_refused(
     scripted_provider: MakeProvider, context: RequestContext
 ) -> None:
-    with pytest.raises(BadRequestError, match=r"'get_weather'.*get_time") as refused:
+    with pytest.raises(BadRequestError, match="'get_weather', which tools does not have") as refused:
         await scripted_provider().chat_completion(
             chat("go", tools=[TIME], tool_choice={"tool_name": "get_weather"}), context
         )

@@ -188,6 +188,15 @@ class ConfigError(HitchpostError):
         self.problems = problems
 
 
+QUOTED_CHARS = 80
+
+
+def quoted(value: object, mark: str = "'") -> str:
+    """What a client sent, as a message may repeat it: its first 80 characters between two marks, with control characters escaped."""
+    text = value if isinstance(value, str) else repr(value)
+    return mark + repr(text[:QUOTED_CHARS])[1:-1] + ("…" if len(text) > QUOTED_CHARS else "") + mark
+
+
 PluginStage = Literal["import", "validate", "register", "start"]
 
 
@@ -224,4 +233,5 @@ __all__ = [
     "RequestTooLargeError",
     "UnauthenticatedError",
     "UnsupportedError",
+    "quoted",
 ]

@@ -10,7 +10,9 @@ from aiohttp import web
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
-from hitchpost.errors import BadRequestError, RequestTooLargeError
+from hitchpost.api.problems import problem_location, problem_words
+from hitchpost.errors import BadRequestError, RequestTooLargeError, quoted
+from hitchpost.host.keys import LIFECYCLE
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -18,6 +20,7 @@ _JSON_TYPE = re.compile(r"application/(?:json|[a-z0-9!#$&^_.-]+\+json)", re.IGNO
 _WINDOW_BITS = {"gzip": 31, "x-gzip": 31, "deflate": 47}
 _INFLATE_STEP_BYTES = 256 * 1024
 _PROBLEMS_SHOWN = 100
+_ABSENT = ("missing", "union_tag_not_found")
 
 
 class InvalidRequestError(BadRequestError):
@@ -41,6 +44,7 @@ async def read_body(request: web.Request, max_bytes: int, timeout_s: float) -> b
     Raises:
         RequestTooLargeError: it is larger than `max_bytes`, as it came or inflated.
         BadRequestError: it breaks off, or its compression is damaged.
+        BackendUnavailableError: the host is told to stop before the body is whole.
         web.HTTPException: 408 it came too slowly; 415 it is compressed in a way that the host doesn't know.
     """
     if (request.content_length or 0) > max_bytes:
@@ -49,12 +53,12 @@ async def read_body(request: web.Request, max_bytes: int, timeout_s: float) -> b
         if request.content.is_eof():
             raw = request.content.read_nowait()
         else:
-            async with asyncio.timeout(timeout_s):
+            async with request.app[LIFECYCLE].reading(timeout_s):
                 raw = await _read_all(request, max_bytes)
     except TimeoutError as error:
         raise web.HTTPRequestTimeout(text=f"the request's body did not arrive within {timeout_s:g} s") from error
     except web.RequestPayloadError as error:
-        raise BadRequestError(f"the request's body breaks off or is framed wrongly: {error}") from error
+        raise BadRequestError("the request's body breaks off or is framed wrongly") from error
     if len(raw) > max_bytes:
         raise _too_large(max_bytes)
     encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
@@ -74,7 +78,9 @@ async def _inflate(raw: bytes, encoding: str, max_bytes: int) -> bytes:
     """aiohttp would inflate while it parses, on the event loop and by megabytes; this does it in steps, and stops at the limit."""
     window_bits = _WINDOW_BITS.get(encoding)
     if window_bits is None:
-        raise web.HTTPUnsupportedMediaType(text=f"Content-Encoding {encoding} is not known; use gzip, deflate or none")
+        raise web.HTTPUnsupportedMediaType(
+            text=f"Content-Encoding {quoted(encoding)} is not known; use gzip, deflate or none"
+        )
     inflater = zlib.decompressobj(window_bits)
     body = bytearray()
     rest = raw
@@ -130,18 +136,27 @@ def parse_query(model: type[ModelT], query: Mapping[str, str]) -> ModelT:
 
 
 def _refuse(error: ValidationError, place: str, sent: bytes | dict[str, str]) -> NoReturn:
-    details = error.errors(include_url=False, include_input=False, include_context=False)[:_PROBLEMS_SHOWN]
-    problems = [{"loc": [place, *detail["loc"]], "msg": detail["msg"], "type": detail["type"]} for detail in details]
+    details = error.errors(include_url=False, include_input=False)[:_PROBLEMS_SHOWN]
+    problems = [
+        {
+            "loc": [place, *(step if isinstance(step, int) else _shown(step) for step in detail["loc"])],
+            "msg": problem_words(detail),
+            "type": detail["type"],
+        }
+        for detail in details
+    ]
     if details[0]["type"] == "json_invalid":
-        raise InvalidRequestError(problems, f"the request's body is not JSON: {details[0]['msg']}", None) from None
+        raise InvalidRequestError(problems, f"the request's {place} {problems[0]['msg']}", None) from None
     value = from_json(sent) if isinstance(sent, bytes) else sent
     by_path: dict[str, list[str]] = {}
     for detail in details:
-        messages = by_path.setdefault(_path_in(value, detail["loc"], detail["type"]), [])
-        if detail["msg"] not in messages:
-            messages.append(detail["msg"])
+        words = problem_words(detail)
+        said = by_path.setdefault(_path_in(value, problem_location(detail), detail["type"]), [])
+        if words not in said:
+            said.append(words)
     param = _deepest(list(by_path))
-    message = f"{param or place}: {'; or: '.join(by_path[param])}"
+    subject = param or f"the request's {place}"
+    message = f"{subject} {', or '.join(by_path[param])}"
     more = len(by_path) - 1
     if more:
         message += f" (and {more} more problem{'s' if more > 1 else ''})"
@@ -163,10 +178,15 @@ def _path_in(value: Any, loc: Sequence[int | str], kind: str) -> str:
         steps = value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
         if step in steps:
             value = value[step]
-        elif not (kind == "missing" and position == len(loc) - 1):
+        elif not (kind in _ABSENT and position == len(loc) - 1):
             continue
-        path.append(str(step))
+        path.append(_shown(step))
     return ".".join(path)
+
+
+def _shown(step: int | str) -> str:
+    """A step of a path; the caller may have chosen it, as the key of a mapping."""
+    return quoted(str(step), mark="")
 
 
 __all__ = ["InvalidRequestError", "is_json", "parse_json_body", "parse_query", "read_body"]

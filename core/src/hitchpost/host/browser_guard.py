@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from hitchpost.errors import PermissionDeniedError
+from hitchpost.errors import PermissionDeniedError, quoted
 
 _PRIVATE_SUFFIXES = (".localhost", ".local", ".internal", ".lan", ".home.arpa")
 
@@ -36,7 +36,7 @@ class BrowserGuard:
         name = _name_of(host)
         if name is None or (self._is_local_only and not (name in self._allowed or _is_private(name))):
             raise PermissionDeniedError(
-                f"this host listens on a loopback address only and does not answer to the name {host!r}; "
+                f"this host listens on a loopback address only and does not answer to the name {quoted(host)}; "
                 "use localhost or an IP address"
             )
         origin = request.headers.get("Origin")

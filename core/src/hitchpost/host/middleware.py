@@ -65,9 +65,9 @@ def request_middleware(guard: BrowserGuard, lifecycle: Lifecycle, metrics: HostM
 
 def _surface_of(path: str) -> tuple[bool, Surface]:
     """Whether the path is one of the host's own operations, and the dialect in which its errors are written."""
-    if path.startswith("/alpha/"):
+    if path == "/alpha" or path.startswith("/alpha/"):
         return False, NATIVE
-    if path.startswith(("/v1/", "/hitchpost/")):
+    if path == "/v1" or path.startswith(("/v1/", "/hitchpost/")):
         return False, OPENAI
     return True, NATIVE
 

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
-from hitchpost.errors import BackendUnavailableError, ConfigError, HitchpostError, PluginError
+from hitchpost.errors import BackendUnavailableError, ConfigError, HitchpostError, PluginError, quoted
 from hitchpost.host.json_text import json_response
 
 log = logging.getLogger("hitchpost.host")
@@ -54,7 +54,7 @@ def http_error_response(surface: Surface, error: web.HTTPException, request: web
     """The answer to a request that failed at HTTP itself, before anything of Hitchpost was asked."""
     said = error.text
     message = error.reason if said is None or said == f"{error.status}: {error.reason}" else said
-    asked = f"{request.method} {request.rel_url.raw_path}"
+    asked = f"{request.method} {quoted(request.rel_url.raw_path, '')}"
     response = json_response(surface.http_error_body(error.status, message, asked), status=error.status)
     if "Allow" in error.headers:
         response.headers["Allow"] = error.headers["Allow"]

@@ -11,7 +11,7 @@ from hitchpost.api import (
     RequestContext,
     UnregisterModelRequest,
 )
-from hitchpost.errors import BadRequestError
+from hitchpost.errors import BadRequestError, quoted
 from hitchpost.llama import find_llama_model
 from hitchpost.registry.announce import Announcer
 from hitchpost.registry.registry import ResourceRegistry
@@ -62,7 +62,7 @@ class RegisteredModels:
     def _owner_of(self, request: RegisterModelRequest) -> str:
         if request.provider_id is not None:
             if request.provider_id not in self._provider_ids:
-                message = f"Provider `{request.provider_id}` not found; inference providers: {', '.join(self._provider_ids) or 'none'}"
+                message = f"Provider {quoted(request.provider_id, '`')} not found; inference providers: {', '.join(self._provider_ids) or 'none'}"
                 raise BadRequestError(message, param="provider_id")
             return request.provider_id
         if len(self._provider_ids) == 1:
@@ -80,7 +80,7 @@ def check_metadata(request: RegisterModelRequest) -> None:
     metadata = request.metadata or {}
     llama_model = metadata.get("llama_model")
     if llama_model is not None and (not isinstance(llama_model, str) or find_llama_model(llama_model) is None):
-        message = f"metadata.llama_model {llama_model!r} is no known Llama model; give the repository id of one, or leave it out"
+        message = f"metadata.llama_model {quoted(llama_model)} is no known Llama model; give the repository id of one, or leave it out"
         raise BadRequestError(message, param="metadata.llama_model")
     capabilities = metadata.get("capabilities") or []
     if not isinstance(capabilities, list) or not all(capability in list(Capability) for capability in capabilities):

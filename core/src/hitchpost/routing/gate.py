@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from hitchpost.api import Api, Capability, RequestContext, Resource
+from hitchpost.api.problems import problem_location, problem_words
 from hitchpost.config import ProviderLimits
 from hitchpost.errors import (
     BackendUnavailableError,
@@ -23,6 +24,7 @@ from hitchpost.errors import (
     OverloadedError,
     PluginError,
     ProviderDefectError,
+    quoted,
 )
 from hitchpost.plugin import Provider
 from hitchpost.plugin.foreign import is_failure
@@ -225,8 +227,8 @@ class ProviderGate:
             return self.provider_data.model_validate(context.raw_provider_data)
         except ValidationError as error:
             wrong = "; ".join(
-                f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}"
-                for detail in error.errors(include_url=False, include_input=False, include_context=False)
+                f"{quoted('.'.join(map(str, problem_location(detail))), '')} {problem_words(detail)}"
+                for detail in error.errors(include_url=False, include_input=False)
             )
             raise BadRequestError(
                 f"provider data for provider {self.provider_id} is wrong: {wrong}", provider_id=self.provider_id

@@ -18,7 +18,7 @@ from hitchpost.api import (
     RequestContext,
     needed_capabilities,
 )
-from hitchpost.errors import UnsupportedError
+from hitchpost.errors import UnsupportedError, quoted
 from hitchpost.plugin.collect import check_all_finished
 from hitchpost.routing.gate import ProviderGate
 from hitchpost.routing.resolve import Resolver
@@ -98,8 +98,9 @@ def _check_capabilities(request: InferenceRequest, model: Model, gate: ProviderG
         can = frozenset(capability for capability in can if capability in narrowed)
     for capability, field in needed_capabilities(request):
         if capability not in can:
+            asked = "" if field == "model" else f", which {field} asks for"
             message = (
-                f"{field}: model {model.identifier!r} of provider {gate.provider_id} does not support {capability}"
+                f"model {quoted(model.identifier)} of provider {gate.provider_id} does not support {capability}{asked}"
             )
             raise UnsupportedError(message, param=field, provider_id=gate.provider_id)
 

@@ -21,7 +21,7 @@ from hitchpost.api import (
     UserMessage,
     content_text,
 )
-from hitchpost.errors import BadRequestError
+from hitchpost.errors import BadRequestError, quoted
 from hitchpost.scripted.schema_values import satisfies, value_for
 from hitchpost.scripted.script import Rule, ScriptedCall
 
@@ -102,7 +102,7 @@ def offered_tools(request: ChatCompletionRequest) -> dict[str, ToolDefinition]:
     if isinstance(choice, NamedToolChoice):
         if choice.tool_name not in tools:
             raise BadRequestError(
-                f"tool_choice names {choice.tool_name!r}, but tools holds {', '.join(tools) or 'nothing'}",
+                f"tool_choice names {quoted(choice.tool_name)}, which tools does not have",
                 param="tool_choice",
             )
         return {choice.tool_name: tools[choice.tool_name]}

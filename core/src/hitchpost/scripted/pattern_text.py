@@ -5,6 +5,8 @@ Simple: a row of characters, character classes and escapes, each with an optiona
 
 import re
 
+from hitchpost.errors import quoted
+
 MAX_LENGTH = 1_000
 
 _ATOM = re.compile(
@@ -30,13 +32,13 @@ def text_of_pattern(pattern: str, min_length: int = 0) -> str:
     while position < len(body) and body[position:] != "$":
         atom = _ATOM.match(body, position)
         if atom is None:
-            raise PatternTooHardError(f"the pattern {pattern!r} is too hard from position {position} on")
+            raise PatternTooHardError(f"the pattern {quoted(pattern)} is too hard from position {position} on")
         count = _COUNT.match(body, atom.end())
         parts.append((_character(atom, pattern), *_bounds(count)))
         position = count.end() if count else atom.end()
     missing = max(0, min_length - sum(least for _, least, _ in parts))
     if sum(least for _, least, _ in parts) + missing > MAX_LENGTH:
-        raise PatternTooHardError(f"the pattern {pattern!r} asks for more than {MAX_LENGTH} characters")
+        raise PatternTooHardError(f"the pattern {quoted(pattern)} asks for more than {MAX_LENGTH} characters")
     texts = []
     for character, least, most in parts:
         more = min(missing, most - least)
@@ -55,7 +57,7 @@ def _character(atom: re.Match[str], pattern: str) -> str:
     if name in _ESCAPED:
         return _ESCAPED[name]
     if name.isalnum():
-        raise PatternTooHardError(f"the pattern {pattern!r} is too hard: {text}")
+        raise PatternTooHardError(f"the pattern {quoted(pattern)} is too hard: {text}")
     return name
 
 

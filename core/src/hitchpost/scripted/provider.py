@@ -17,7 +17,7 @@ from hitchpost.api import (
     Usage,
     content_text,
 )
-from hitchpost.errors import BadRequestError
+from hitchpost.errors import BadRequestError, quoted
 from hitchpost.plugin import InferenceProvider, Metric, ProviderDeps
 from hitchpost.scripted.answer import (
     ECHO,
@@ -61,7 +61,7 @@ class ScriptedInference(InferenceProvider[ScriptedConfig]):
         name = model.provider_resource_id
         if not self.config.accept_any_model and name not in self.config.models:
             raise BadRequestError(
-                f"provider {self.deps.provider_id} does not serve {name!r}; it serves {', '.join(self.config.models)}",
+                f"provider {self.deps.provider_id} does not serve {quoted(name)}; it serves {', '.join(self.config.models)}",
                 param="provider_model_id",
             )
         self._registered.add(model.identifier)

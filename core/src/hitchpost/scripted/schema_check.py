@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from hitchpost.errors import quoted
 from hitchpost.scripted.pattern_text import PatternTooHardError, text_of_pattern
 
 MAX_STEPS = 20_000
@@ -97,12 +98,12 @@ class SchemaReader:
             NoValueError: it names nothing, or another document.
         """
         if not reference.startswith("#"):
-            raise NoValueError(f"{at}: only references within the schema are supported, not {reference!r}")
+            raise NoValueError(f"{at}: only references within the schema are supported, not {quoted(reference)}")
         target = self._root
         for part in filter(None, reference.removeprefix("#").split("/")):
             name = part.replace("~1", "/").replace("~0", "~")
             if not isinstance(target, Mapping) or name not in target:
-                raise NoValueError(f"{at}: {reference!r} names nothing")
+                raise NoValueError(f"{at}: {quoted(reference)} names nothing")
             target = target[name]
         return target
 
@@ -165,14 +166,14 @@ class SchemaReader:
 def _check_keyword(key: str, value: Any, at: str) -> None:
     wanted = _KEYWORDS.get(key)
     if wanted is None:
-        raise NoValueError(f"{at}: the keyword {key!r} is not supported")
+        raise NoValueError(f"{at}: the keyword {quoted(key)} is not supported")
     is_right = isinstance(value, wanted)
     if is_right and wanted in (int, (int, float)):
         is_right = not isinstance(value, bool) and abs(value) <= MAX_NUMBER
     if is_right and key in {"type", "required"}:
         is_right = all(isinstance(name, str) for name in value)
     if not is_right:
-        raise NoValueError(f"{at}: {key!r} can't be {value!r:.40}")
+        raise NoValueError(f"{at}: {quoted(key)} can't be {value!r:.40}")
 
 
 def types_of(said: Mapping[str, Any]) -> list[str]:

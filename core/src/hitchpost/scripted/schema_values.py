@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hitchpost.errors import UnsupportedError
+from hitchpost.errors import UnsupportedError, quoted
 from hitchpost.scripted.pattern_text import PatternTooHardError, text_of_pattern
 from hitchpost.scripted.schema_check import BudgetError, NoValueError, SchemaReader, is_same, types_of
 
@@ -88,7 +88,7 @@ class _Generator:
         if "$ref" in said:
             reference = said.pop("$ref")
             if reference in place.refs:
-                raise NoValueError(f"{place.path}: {reference} contains itself without end")
+                raise NoValueError(f"{place.path}: {quoted(reference)} contains itself without end")
             place = replace(place, refs=(*place.refs, reference))
             groups.append([self._reader.resolve(reference, place.path)])
         groups += [[part] for part in said.pop("allOf", ())]
@@ -138,14 +138,14 @@ class _Generator:
             case "null":
                 yield None
             case _:
-                raise NoValueError(f"{place.path}: there is no type {name!r}")
+                raise NoValueError(f"{place.path}: there is no type {quoted(name)}")
 
     def _object(self, said: dict[str, Any], place: _Place) -> dict[str, Any]:
         required = said.get("required", [])
         result: dict[str, Any] = {}
         for name, part in said.get("properties", {}).items():
             try:
-                result[name] = self.value(part, place.below(f".{name}"))
+                result[name] = self.value(part, place.below(f".{quoted(name, '')}"))
             except BudgetError:
                 raise
             except NoValueError:
@@ -153,7 +153,7 @@ class _Generator:
                     raise
         for name in required:
             if name not in result:
-                result[name] = self.value(said.get("additionalProperties", True), place.below(f".{name}"))
+                result[name] = self.value(said.get("additionalProperties", True), place.below(f".{quoted(name, '')}"))
         return result
 
     def _array(self, said: dict[str, Any], place: _Place) -> list[Any]:

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hitchpost.api import PROVIDABLE, RESOURCE_KINDS, Api, Inference, Inspect, Models
+from hitchpost.api import PROVIDABLE, RESOURCE_KINDS, Api, Inference, Inspect, Model, Models
 from hitchpost.config import RunConfig, ServerConfig, state_home
 from hitchpost.errors import UnsupportedError
 from hitchpost.plugin import ProviderDeps

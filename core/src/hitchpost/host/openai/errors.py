@@ -7,7 +7,13 @@ from hitchpost.host.json_text import json_value
 
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 _CODES: dict[type[HitchpostError], str] = {NotFoundError: "model_not_found", UnauthenticatedError: "invalid_api_key"}
-_HTTP_CODES = {404: "unknown_url", 405: "method_not_allowed", 408: "request_timeout", 415: "unsupported_media_type"}
+_HTTP_CODES = {
+    404: "unknown_url",
+    405: "method_not_allowed",
+    408: "request_timeout",
+    415: "unsupported_media_type",
+    417: "expectation_failed",
+}
 _PARAMS = {"model_id": "model", "content": "prompt", "contents": "input"}
 """Fields that have another name in OpenAI's requests."""
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from hitchpost import api
-from hitchpost.errors import BadRequestError, UnsupportedError
+from hitchpost.errors import BadRequestError, UnsupportedError, quoted
 from hitchpost.host.openai import wire
 
 if TYPE_CHECKING:
@@ -123,7 +123,9 @@ def _part_text(part: wire.TextPart | wire.RefusalPart) -> str:
 def _tool_message(message: wire.ToolMessage, tool_names: Mapping[str, str], param: str) -> api.ToolResponseMessage:
     tool_name = tool_names.get(message.tool_call_id)
     if tool_name is None:
-        text = f"{param}: no earlier message of the assistant has a tool call with the id {message.tool_call_id!r}"
+        text = (
+            f"{param}: no earlier message of the assistant has a tool call with the id {quoted(message.tool_call_id)}"
+        )
         raise BadRequestError(text, param=param)
     return api.ToolResponseMessage(call_id=message.tool_call_id, tool_name=tool_name, content=_text(message.content))
 
@@ -161,7 +163,7 @@ def _tool_choice(body: wire.ChatCompletionRequest) -> api.ToolChoice:
     names = {tool.function.name for tool in body.tools or ()}
     if isinstance(choice, wire.NamedToolChoice):
         if choice.function.name not in names:
-            message = f"tool_choice names the function {choice.function.name!r}, which tools does not have"
+            message = f"tool_choice names the function {quoted(choice.function.name)}, which tools does not have"
             raise BadRequestError(message, param="tool_choice")
         return api.NamedToolChoice(tool_name=choice.function.name)
     if choice == "required" and not names:

@@ -20,7 +20,7 @@ from hitchpost.api import (
     TextDelta,
     content_text,
 )
-from hitchpost.errors import BadRequestError, HitchpostError
+from hitchpost.errors import BadRequestError, HitchpostError, quoted
 from hitchpost.llama import find_llama_model
 from hitchpost.plugin import InferenceProvider, Metric, ProviderDeps
 from hitchpost_meta_reference.engine.client import EngineClient, EngineLimits
@@ -83,7 +83,8 @@ class MetaReferenceInference(InferenceProvider[MetaReferenceInferenceConfig]):
         known = find_llama_model(asked)
         if asked != served and (known is None or known != find_llama_model(served)):
             raise BadRequestError(
-                f"provider {self.deps.provider_id} serves only {served!r}, not {asked!r}", param="provider_model_id"
+                f"provider {self.deps.provider_id} serves only {served!r}, not {quoted(asked)}",
+                param="provider_model_id",
             )
         return model.copy_with(provider_resource_id=served, metadata={**self._metadata(), **model.metadata})
 
