@@ -8,11 +8,9 @@ from pydantic import Field
 
 from hitchpost.api.context import RequestContext
 from hitchpost.api.routes import route
-from hitchpost.api.wire_model import FewEntries, WireModel
+from hitchpost.api.wire_model import FewEntries, Identifier, WireModel
 
 # --- values ---
-
-TraceId = Annotated[str, Field(min_length=1, max_length=128)]
 
 
 class LogSeverity(StrEnum):
@@ -36,8 +34,8 @@ class SpanStatus(StrEnum):
 class TelemetryEventBase(WireModel):
     """What every event has: where it belongs and when it happened."""
 
-    trace_id: TraceId
-    span_id: TraceId
+    trace_id: Identifier
+    span_id: Identifier
     timestamp: datetime
     """A time without a zone is the host's local time."""
     attributes: Annotated[dict[str, Any], FewEntries] | None = Field(default_factory=dict)
@@ -99,7 +97,7 @@ class LogEventRequest(WireModel):
 class GetTraceRequest(WireModel):
     """Names a trace."""
 
-    trace_id: TraceId
+    trace_id: Identifier
 
 
 # --- responses ---
