@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers import LEFT_OUT, PostgresServer, RedisServer
+
 
 @pytest.fixture(autouse=True)
 def _log_levels_as_before() -> Iterator[None]:
@@ -36,3 +38,31 @@ def broken_plugins_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def broken_plugins_env(broken_plugins_path: Path) -> dict[str, str]:
     """Variables with which a process finds the distributions of `tests/plugins`."""
     return {"PYTHONPATH": str(broken_plugins_path)}
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """A Redis server that all tests of the run share: each takes a namespace of its own, and none kills it."""
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A PostgreSQL server that all tests of the run share: each takes a table name of its own, and none kills it."""
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Ends the run with the names of the tests that were left out for want of a program."""
+    left_out: dict[str, list[str]] = {}
+    for report in terminalreporter.stats.get("skipped", ()):
+        reason = str(report.longrepr[2]).removeprefix("Skipped: ")
+        if reason.startswith(LEFT_OUT):
+            left_out.setdefault(reason.removeprefix(LEFT_OUT), []).append(report.nodeid)
+    for reason, tests in left_out.items():
+        terminalreporter.section(f"{len(tests)} tests left out: {reason}", yellow=True)
+        for test in tests:
+            terminalreporter.write_line(test)
