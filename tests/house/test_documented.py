@@ -15,6 +15,7 @@ from hitchpost.host.openai.errors import OPENAI
 from hitchpost.host.openai.routes import openai_routes
 from hitchpost.host.openapi import openapi_document
 from hitchpost.host.operations import operation_routes
+from hitchpost.host.own.routes import own_routes
 from hitchpost.plugin import ProviderSpec, hookspecs
 from hitchpost.plugin.declarations import load_import_string
 from hitchpost.scripted import plugin as scripted
@@ -83,7 +84,7 @@ def test_errors_page_lists_every_code_of_the_openai_surface_with_its_status() ->
 
 def routes_of_the_host() -> set[str]:
     """`VERB /path` of everything that is served; parameters of a path as `{}`."""
-    routes = [*operation_routes(), *openai_routes(), *native_routes()]
+    routes = [*operation_routes(), *openai_routes(), *own_routes(), *native_routes()]
     return {f"{route.method} {re.sub('{[^}]*}', '{}', route.path)}" for route in routes}
 
 

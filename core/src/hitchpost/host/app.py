@@ -13,6 +13,7 @@ from hitchpost.host.middleware import request_middleware
 from hitchpost.host.native.routes import native_routes, october_2024_routes
 from hitchpost.host.openai.routes import openai_routes
 from hitchpost.host.operations import operation_routes
+from hitchpost.host.own.routes import own_routes
 from hitchpost.host.settings import HostSettings
 from hitchpost.stack import Stack
 
@@ -41,7 +42,7 @@ def make_app(
     app[METRICS] = metrics
     app[SETTINGS] = settings or HostSettings()
     app[STARTED_AT] = int(time.time())
-    app.add_routes([*operation_routes(), *openai_routes(), *native_routes(), *october_2024_routes()])
+    app.add_routes([*operation_routes(), *openai_routes(), *own_routes(), *native_routes(), *october_2024_routes()])
     return app
 
 

@@ -15,6 +15,7 @@ from hitchpost.host.lifecycle import Lifecycle, shutting_down
 from hitchpost.host.metrics import HostMetrics
 from hitchpost.host.native.errors import NATIVE
 from hitchpost.host.openai.errors import OPENAI
+from hitchpost.host.operations import OPERATIONS
 from hitchpost.host.surface import Surface, client_error, error_response, http_error_response
 
 access_log = logging.getLogger("hitchpost.access")
@@ -65,11 +66,9 @@ def request_middleware(guard: BrowserGuard, lifecycle: Lifecycle, metrics: HostM
 
 def _surface_of(path: str) -> tuple[bool, Surface]:
     """Whether the path is one of the host's own operations, and the dialect in which its errors are written."""
-    if path == "/alpha" or path.startswith("/alpha/"):
-        return False, NATIVE
     if path == "/v1" or path.startswith(("/v1/", "/hitchpost/")):
         return False, OPENAI
-    return True, NATIVE
+    return path in OPERATIONS, NATIVE
 
 
 def _route_of(request: web.Request) -> str:

@@ -16,6 +16,7 @@ from hitchpost.host.native.encode import ENCODED
 from hitchpost.host.native.streams import STREAMED
 from hitchpost.host.openai.answers import Error
 from hitchpost.host.openai.routes import OPENAI_ROUTES
+from hitchpost.host.own.routes import OWN_ROUTES
 
 Json = dict[str, Any]
 _REFERENCE = "#/components/schemas/{model}"
@@ -48,7 +49,7 @@ class _Operation:
 @cache
 def openapi_document() -> Json:
     """The document, OpenAPI 3.1."""
-    operations = [*_native_operations(), *_openai_operations(), *_host_operations()]
+    operations = [*_native_operations(), *_openai_operations(), *_own_operations(), *_host_operations()]
     types: list[tuple[str, JsonSchemaMode, TypeAdapter[Any]]] = []
     for operation in operations:
         for role, kind, mode in _types_of(operation):
@@ -103,6 +104,18 @@ def _openai_operations() -> Iterator[_Operation]:
             chunk=route.chunk,
             error=Error,
             parameters=[{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names],
+        )
+
+
+def _own_operations() -> Iterator[_Operation]:
+    for route in OWN_ROUTES:
+        yield _Operation(
+            verb=route.verb,
+            path=route.path,
+            tag="hitchpost",
+            summary=_first_line(route.handler),
+            answer=route.answer,
+            error=Error,
         )
 
 

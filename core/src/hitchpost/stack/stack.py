@@ -5,7 +5,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hitchpost.api import PROVIDABLE, RESOURCE_KINDS, Api, Inference, Inspect, Model, Models
+from hitchpost.api import PROVIDABLE, RESOURCE_KINDS, Api, Inference, Model, Models
 from hitchpost.config import RunConfig, ServerConfig, state_home
 from hitchpost.errors import UnsupportedError
 from hitchpost.plugin import ProviderDeps
@@ -83,7 +83,7 @@ class Stack:
             tuple(gates[Api.inference]),
             lambda provider_id: gates[Api.inference][provider_id].check_serving(),
         )
-        routers: dict[Api, Any] = {Api.models: models, Api.inspect: HostInspect(self.providers)}
+        routers: dict[Api, Any] = {Api.models: models, Api.inspect: HostInspect(self.providers, self._catalog, self._registries)}
         if gates[Api.inference]:
             inference = InferenceRouter(self.model_names, gates[Api.inference])
             routers |= {Api.inference: inference, Api.batch_inference: BatchInferenceRouter(inference)}
@@ -124,9 +124,9 @@ class Stack:
         return router
 
     @property
-    def inspect(self) -> Inspect:
+    def inspect(self) -> HostInspect:
         """What this host is made of."""
-        router: Inspect = self.get_router(Api.inspect)
+        router: HostInspect = self.get_router(Api.inspect)
         return router
 
     def _resolver(self, api: Api, meaning_of: MeaningOf[Any] = no_other_meaning) -> Resolver[Any]:
