@@ -60,6 +60,20 @@ def test_hurt_engine_ends_the_stream_with_an_error_and_the_next_request_works(
     assert tiny_host.metric("hitchpost_provider_engine_restarts_total") == 1
 
 
+def test_readiness_shows_at_once_that_the_engine_restarts_and_that_it_is_back(tiny_host: HostProcess) -> None:
+    os.kill(engine_of(tiny_host), signal.SIGKILL)
+
+    wait_until(lambda: state_of(tiny_host) == ("degraded", "the engine is restarting"), "shown as degraded", 5)
+    wait_until(lambda: answers(tiny_host), "the engine is back", 60)
+    wait_until(lambda: state_of(tiny_host) == ("ready", None), "shown as ready", 5)
+
+
+def state_of(host: HostProcess) -> tuple[str, str | None]:
+    """State and reason of the only provider."""
+    [provider] = json.loads(host.get("/ready"))["providers"]
+    return provider["state"], provider["reason"]
+
+
 def answers(host: HostProcess) -> bool:
     """Whether the host answers a chat."""
     try:

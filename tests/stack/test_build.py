@@ -316,6 +316,91 @@ async def test_healthy_provider_is_asked_again_what_it_serves(plugged: Plugged) 
     assert patient.registrations == 0
 
 
+async def test_provider_that_says_so_is_asked_at_once(plugged: Plugged, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "HEALTH_INTERVAL_S", 600)
+    plugged.add(Patient)
+
+    async with plugged.running(one()) as stack:
+        [gate] = stack.providers
+        patient: Any = gate.provider
+        patient.illness = BackendUnavailableError("backend gone")
+        patient.deps.health_changed()
+        await until(lambda: gate.state is ProviderState.degraded)
+        reason = gate.reason
+        patient.illness = None
+        patient.deps.health_changed()
+        await until(lambda: gate.state is ProviderState.ready)
+
+    assert reason == "backend gone"
+    assert patient.checks == 2
+
+
+async def test_provider_that_always_says_so_does_not_keep_others_from_running(
+    plugged: Plugged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "HEALTH_INTERVAL_S", 600)
+
+    class Nervous(Patient):
+        async def health(self) -> None:
+            await super().health()
+            self.deps.health_changed()
+
+    plugged.add(Nervous)
+
+    async with plugged.running(one(models=[{"model_id": "m"}])) as stack:
+        nervous: Any = stack.providers[0].provider
+        nervous.deps.health_changed()
+        await until(lambda: nervous.checks >= 3)
+        answer = await stack.inference.chat_completion(chat(), CONTEXT)
+
+    assert answer.choices[0].text == "hello"
+
+
+# --- the log ---
+
+
+async def test_traceback_is_logged_once_for_each_reason(plugged: Plugged, caplog: pytest.LogCaptureFixture) -> None:
+    reasons = iter(["disk full", "disk full", "disk full", "disk gone", "disk gone"])
+    done = asyncio.Event()
+
+    class Failing(Echo):
+        async def start(self) -> None:
+            reason = next(reasons, None)
+            if reason is not None:
+                raise OSError(reason)
+            done.set()
+
+    plugged.add(Failing)
+
+    with caplog.at_level(logging.ERROR, "hitchpost.stack"):
+        async with plugged.running(one()):
+            await asyncio.wait_for(done.wait(), 10)
+
+    logged = [(record.getMessage(), record.exc_info is not None) for record in caplog.records]
+    assert logged == [
+        ("provider p failed to start: OSError: disk full", True),
+        ("provider p failed to start again: OSError: disk full", False),
+        ("provider p failed to start again: OSError: disk full", False),
+        ("provider p failed to start: OSError: disk gone", True),
+        ("provider p failed to start again: OSError: disk gone", False),
+    ]
+
+
+async def test_only_providers_that_serve_are_said_to_drain(plugged: Plugged, caplog: pytest.LogCaptureFixture) -> None:
+    plugged.add(Echo, "inline::good")
+    plugged.add(raise_in("start", BackendUnavailableError("no")), "inline::bad")
+
+    with caplog.at_level(logging.INFO, "hitchpost"):
+        async with plugged.running(inference(BAD, GOOD)) as stack:
+            gates = stack.providers
+        never_started = plugged.build(inference(GOOD))
+        await never_started.stop()
+
+    draining = [record.getMessage() for record in caplog.records if record.getMessage().endswith(" is draining")]
+    assert draining == ["provider inference/good is draining"]
+    assert {gate.state for gate in gates} == {ProviderState.draining}
+
+
 # --- the end ---
 
 

@@ -1,7 +1,7 @@
 """The base classes of providers: a config, a life cycle, and the methods of the API that it serves."""
 
 import logging
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,6 +69,8 @@ class ProviderDeps:
     state_dir: Path
     """A folder of the provider's own for what it must remember; made when it is first needed, by the provider."""
     log: logging.Logger
+    health_changed: Callable[[], None] = lambda: None
+    """To be called, in the event loop, when `health` would answer otherwise than before: the host asks it at once, and not some seconds later."""
     inference: Inference | None = None
     models: Models | None = None
     safety: Safety | None = None

@@ -100,9 +100,14 @@ class ProviderGate:
             return
         if state is not self.state:
             self.since = datetime.now(UTC)
-            level = logging.WARNING if reason else logging.INFO
-            log.log(level, "provider %s/%s is %s%s", self.api, self.provider_id, state, f": {reason}" if reason else "")
+            # One that doesn't serve has nothing to finish.
+            if state is not ProviderState.draining or self.state in (ProviderState.ready, ProviderState.degraded):
+                self._log_state(state, reason)
         self.state, self.reason, self.retry_after_s = state, reason, retry_after_s
+
+    def _log_state(self, state: ProviderState, reason: str) -> None:
+        level = logging.WARNING if reason else logging.INFO
+        log.log(level, "provider %s/%s is %s%s", self.api, self.provider_id, state, f": {reason}" if reason else "")
 
     def check_serving(self) -> None:
         """Raises BackendUnavailableError, with the reason, unless the provider serves."""

@@ -6,13 +6,14 @@ import contextvars
 import logging
 import threading
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from hitchpost.api import PROTOCOLS
 from hitchpost.errors import BackendUnavailableError, ConfigError, HitchpostError, PluginError
 from hitchpost.plugin import Provider, ProviderDeps
 from hitchpost.plugin.declarations import load_import_string
-from hitchpost.plugin.foreign import is_failure
+from hitchpost.plugin.foreign import describe, is_failure
 from hitchpost.plugin.manager import HookManager
 from hitchpost.routing import ProviderGate, ProviderState
 from hitchpost.stack.plan import ProviderPlan
@@ -22,6 +23,8 @@ START_TIMEOUT_S = 600.0
 STOP_TIMEOUT_S = 30.0
 HEALTH_INTERVAL_S = 15.0
 HEALTH_TIMEOUT_S = 10.0
+HEALTH_PAUSE_S = 0.05
+"""Between two questions for its health, however often a provider asks for them."""
 RETRY_FIRST_S = 1.0
 RETRY_LONGEST_S = 60.0
 
@@ -57,6 +60,9 @@ class Supervisor:
         self._synchronize = synchronize
         self._withdraw = withdraw
         self._task: asyncio.Task[None] | None = None
+        self._health_changed = asyncio.Event()
+        self._logged: dict[str, str] = {}
+        """Per step, the failure whose traceback is in the log already."""
         self.first_attempt = asyncio.Event()
         """Set when the first attempt to start has ended, well or badly."""
         self.stopped = asyncio.Event()
@@ -114,9 +120,9 @@ class Supervisor:
     async def _start(self) -> None:
         if self.plan.problem is not None:
             raise BackendUnavailableError(self.plan.problem, is_permanent=True)
-        self.gate.provider = provider = await _guarded("build", START_TIMEOUT_S, _in_own_thread, self._construct)
+        self.gate.provider = provider = await self._guarded("build", START_TIMEOUT_S, _in_own_thread, self._construct)
         try:
-            await _guarded("start", START_TIMEOUT_S, provider.start)
+            await self._guarded("start", START_TIMEOUT_S, provider.start)
             self._hooks.register_provider(self.plan.api, self.plan.provider_id, provider)
             await self._synchronize(True)
         except BaseException:
@@ -130,7 +136,9 @@ class Supervisor:
         if spec is None:
             raise ConfigError(f"provider {self.plan.provider_id} has no provider type")
         try:
-            provider = load_import_string(spec.factory)(self.plan.config, self._deps())
+            provider = load_import_string(spec.factory)(
+                self.plan.config, replace(self._deps(), health_changed=self._health_changed.set)
+            )
         except StopIteration as error:
             # A future can't hold one: the thread that runs this would never be heard of again.
             raise RuntimeError("the factory raised StopIteration") from error
@@ -151,14 +159,18 @@ class Supervisor:
         self.first_attempt.set()
 
     async def _watch(self) -> None:
-        """Ask for its health until the end; what it serves is asked again now and then."""
+        """Ask for its health until the end, now and then and when it says so; what it serves is asked again too."""
         while True:
-            await asyncio.sleep(HEALTH_INTERVAL_S)
+            await asyncio.sleep(HEALTH_PAUSE_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(HEALTH_INTERVAL_S):
+                    await self._health_changed.wait()
+            self._health_changed.clear()
             provider = self.gate.provider
             if provider is None or self._is_draining:
                 return
             try:
-                await _guarded("answer the health check", HEALTH_TIMEOUT_S, provider.health)
+                await self._guarded("answer the health check", HEALTH_TIMEOUT_S, provider.health)
             except HitchpostError as error:
                 self.gate.set_state(ProviderState.degraded, error.message)
                 continue
@@ -172,9 +184,36 @@ class Supervisor:
         if provider is None:
             return
         try:
-            await _guarded("stop", STOP_TIMEOUT_S, provider.stop)
+            await self._guarded("stop", STOP_TIMEOUT_S, provider.stop)
         except HitchpostError as error:
             log.warning("provider %s: %s", self.plan.provider_id, error.message)
+
+    async def _guarded(self, what: str, timeout_s: float, step: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
+        """Await a step of somebody else's code; whatever it raises comes out as a HitchpostError that names the step.
+
+        What the provider did not say in an error of ours stays in the log: callers read the reason too.
+        """
+        try:
+            async with asyncio.timeout(timeout_s) as limit:
+                answer = await step(*arguments)
+        except BaseException as error:
+            if isinstance(error, HitchpostError) or not is_failure(error):
+                raise
+            if limit.expired():
+                raise BackendUnavailableError(f"it did not {what} within {timeout_s:g} s") from error
+            self._log_failure(what, error)
+            message = f"it failed to {what} with {type(error).__name__}; the log has the details"
+            raise BackendUnavailableError(message) from error
+        self._logged.pop(what, None)
+        return answer
+
+    def _log_failure(self, what: str, error: BaseException) -> None:
+        """With its traceback, unless the step failed for the same reason the last time."""
+        reason = describe(error)
+        is_known = self._logged.get(what) == reason
+        self._logged[what] = reason
+        message = "provider %s failed to %s again: %s" if is_known else "provider %s failed to %s: %s"
+        log.error(message, self.plan.provider_id, what, reason, exc_info=None if is_known else error)
 
 
 def _is_permanent(error: HitchpostError) -> bool:
@@ -211,24 +250,6 @@ async def _in_own_thread(build: Callable[[], Provider[Any]]) -> Provider[Any]:
 
     threading.Thread(target=contextvars.copy_context().run, args=(run,), name="factory", daemon=True).start()
     return await built
-
-
-async def _guarded(what: str, timeout_s: float, step: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
-    """Await a step of somebody else's code; whatever it raises comes out as a HitchpostError that names the step.
-
-    What the provider did not say in an error of ours stays in the log: callers read the reason too.
-    """
-    try:
-        async with asyncio.timeout(timeout_s) as limit:
-            return await step(*arguments)
-    except BaseException as error:
-        if isinstance(error, HitchpostError) or not is_failure(error):
-            raise
-        if limit.expired():
-            raise BackendUnavailableError(f"it did not {what} within {timeout_s:g} s") from error
-        log.exception("a provider failed to %s", what)
-        message = f"it failed to {what} with {type(error).__name__}; the log has the details"
-        raise BackendUnavailableError(message) from error
 
 
 __all__ = ["Supervisor"]

@@ -168,11 +168,12 @@ class Stack:
         gate = self._gates[planned.key]
 
         def deps() -> ProviderDeps:
+            routers: dict[str, Any] = {api.value: self._routers.get(api) for api in planned.calls}
             return ProviderDeps(
                 provider_id=planned.provider_id,
                 state_dir=state_home() / "providers" / planned.api.value / planned.provider_id,
                 log=logging.getLogger(f"hitchpost.provider.{planned.provider_id}"),
-                **{api.value: self._routers.get(api) for api in planned.calls},
+                **routers,
             )
 
         async def synchronize(has_started: bool) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
@@ -43,12 +43,23 @@ class EngineLimits:
 
 
 class EngineClient:
-    """One engine process at a time, supervised from `start` to `stop`."""
+    """One engine process at a time, supervised from `start` to `stop`.
 
-    def __init__(self, settings: EngineSettings, limits: EngineLimits, log: logging.Logger) -> None:
+    Args:
+        health_changed: called when `check` begins or ceases to raise, or gives another reason.
+    """
+
+    def __init__(
+        self,
+        settings: EngineSettings,
+        limits: EngineLimits,
+        log: logging.Logger,
+        health_changed: Callable[[], None] = lambda: None,
+    ) -> None:
         self._settings = settings
         self._limits = limits
         self._log = log
+        self._health_changed = health_changed
         self._process: EngineProcess | None = None
         self._connection: EngineConnection | None = None
         self._facts: ModelFacts | None = None
@@ -139,6 +150,7 @@ class EngineClient:
         self._connection = EngineConnection(process.reader, process.writer, ready)
         self._facts = ready.facts
         self._is_ready.set()
+        self._health_changed()
         self._log.info("engine %d is ready: %s on %s", process.pid, ready.facts.dtype, ready.facts.device)
 
     async def _await_ready(self, process: EngineProcess) -> Ready:
@@ -165,6 +177,7 @@ class EngineClient:
                 reason = await self._attend(self._connection)
                 self._is_ready.clear()
                 self._why_not = "the engine is restarting"
+                self._health_changed()
                 await self._end(reason)
             if loop.time() - began > STEADY_AFTER_S:
                 delay_s = RESTART_FIRST_S
@@ -175,6 +188,7 @@ class EngineClient:
                 await self._begin()
             except BackendUnavailableError as error:
                 self._why_not = error.message
+                self._health_changed()
                 self._log.error("engine could not be restarted: %s", error.message)
 
     async def _attend(self, connection: EngineConnection) -> str:

@@ -40,7 +40,7 @@ class MetaReferenceInference(InferenceProvider[MetaReferenceInferenceConfig]):
             heartbeat_timeout_s=config.heartbeat_timeout_s,
             step_timeout_s=config.step_timeout_s,
         )
-        self._engine = EngineClient(config.engine_settings(), limits, deps.log)
+        self._engine = EngineClient(config.engine_settings(), limits, deps.log, deps.health_changed)
 
     async def start(self) -> None:
         """Starts the engine and waits until its model is loaded."""
