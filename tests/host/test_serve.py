@@ -49,11 +49,16 @@ async def serving(stack: Stack) -> AsyncIterator[Serving]:
     def on_listening(host: str, port: int) -> None:
         listening.set_result(f"http://{host}:{port}")
 
-    end = asyncio.create_task(serve(stack, host="127.0.0.1", port=0, on_listening=on_listening))
+    ready = asyncio.Event()
+
+    async def on_ready() -> None:
+        ready.set()
+
+    end = asyncio.create_task(serve(stack, host="127.0.0.1", port=0, on_listening=on_listening, on_ready=on_ready))
     url = await asyncio.wait_for(listening, 10)
     try:
         async with aiohttp.ClientSession() as http:
-            await until(lambda: stack.is_ready)
+            await asyncio.wait_for(ready.wait(), 10)
             yield Serving(url, stack, http, end)
     finally:
         if not end.done():
@@ -206,7 +211,8 @@ async def test_stack_that_cannot_start_ends_the_host_with_status_1(
     assert "could not be started" in caplog.text
 
 
-async def test_port_in_use_is_a_clear_error() -> None:
+async def test_port_in_use_is_a_clear_error(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -214,6 +220,7 @@ async def test_port_in_use_is_a_clear_error() -> None:
 
         with pytest.raises(ConfigError, match=rf"127\.0\.0\.1:{port}: the port is in use.*--port"):
             await serve(odd_stack(), port=port)
+    assert "draining" not in caplog.text
 
 
 async def test_address_of_another_machine_is_a_clear_error() -> None:

@@ -17,7 +17,6 @@ from hitchpost.host.browser_guard import is_loopback
 from hitchpost.plugin.discovery import PluginReport, PluginState, discover_plugins
 from hitchpost.stack import Stack, build_stack, select_plugins
 
-READY_POLL_S = 0.05
 SHOWN_MODELS = 10
 
 
@@ -57,37 +56,29 @@ def _warn_of(report: PluginReport) -> None:
 
 
 async def _serve(stack: Stack, host: str | None, port: int | None) -> int:
-    tellers: list[asyncio.Task[None]] = []
+    url = ""
 
     def on_listening(address: str, bound_port: int) -> None:
+        nonlocal url
         url = _url(address, bound_port)
         # The host serves on, also when nobody reads what it prints.
         with suppress(OSError):
             show_line(f"Hitchpost {__version__} listens on {url}")
             if not is_loopback(address):
                 show_warning(f"{address} can be reached from other machines, and Hitchpost asks nobody who they are")
-        tellers.append(asyncio.create_task(_tell_when_ready(stack, url), name="tell what is served"))
 
-    try:
-        return await serve(stack, host=host, port=port, on_listening=on_listening)
-    finally:
-        for teller in tellers:
-            teller.cancel()
-        await asyncio.gather(*tellers, return_exceptions=True)
+    async def on_ready() -> None:
+        models = await stack.models.list_models(NoArguments(), RequestContext(request_id="start"))
+        with suppress(OSError):
+            _tell(stack, models, url)
+
+    return await serve(stack, host=host, port=port, on_listening=on_listening, on_ready=on_ready)
 
 
 def _url(address: str, port: int) -> str:
     """Where this machine reaches the host that listens on `address`."""
     name = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(address, address)  # noqa: S104 - nothing is bound here
     return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
-
-
-async def _tell_when_ready(stack: Stack, url: str) -> None:
-    while not stack.is_ready:  # noqa: ASYNC110 - providers start within seconds or minutes; a stack has no event for it
-        await asyncio.sleep(READY_POLL_S)
-    models = await stack.models.list_models(NoArguments(), RequestContext(request_id="start"))
-    with suppress(OSError):
-        _tell(stack, models, url)
 
 
 def _tell(stack: Stack, models: Sequence[Model], url: str) -> None:

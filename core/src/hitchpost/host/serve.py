@@ -6,7 +6,7 @@ import errno
 import gc
 import logging
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import cast
 
 from aiohttp import web
@@ -25,6 +25,7 @@ async def serve(
     host: str | None = None,
     port: int | None = None,
     on_listening: Callable[[str, int], None] | None = None,
+    on_ready: Callable[[], Awaitable[None]] | None = None,
 ) -> int:
     """Serve a stack until SIGTERM or SIGINT.
 
@@ -36,6 +37,7 @@ async def serve(
         host: the address to listen on; None: as the run config says.
         port: the port; 0: any free one; None: as the run config says.
         on_listening: called with address and port once connections are taken.
+        on_ready: awaited once each provider was tried, unless the signal comes before.
 
     Returns: the exit status of the process: 0 after a signal, 1 where the stack could not be started.
 
@@ -51,7 +53,7 @@ async def serve(
             bound = await _listen(runner, host, port)
             if on_listening is not None:
                 on_listening(host, bound)
-            status = await _run_until(stopped, stack)
+            status = await _run_until(stopped, stack, on_ready)
             await _drain(app, stack, stopped)
         finally:
             await runner.cleanup()
@@ -74,8 +76,13 @@ async def _listen(runner: web.AppRunner, host: str, port: int) -> int:
     return cast("int", runner.addresses[0][1])
 
 
-async def _run_until(stopped: "_Stopped", stack: Stack) -> int:
-    starting = asyncio.create_task(stack.start(), name="start of the stack")
+async def _run_until(stopped: "_Stopped", stack: Stack, on_ready: Callable[[], Awaitable[None]] | None) -> int:
+    async def start() -> None:
+        await stack.start()
+        if on_ready is not None:
+            await on_ready()
+
+    starting = asyncio.create_task(start(), name="start of the stack")
     waiting = asyncio.create_task(stopped.first.wait(), name="wait for a signal")
     try:
         await asyncio.wait([starting, waiting], return_when=asyncio.FIRST_COMPLETED)
