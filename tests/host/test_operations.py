@@ -86,7 +86,7 @@ async def test_requests_are_counted_by_surface_route_and_status(host: ServedHost
     assert requests("openai", CHAT, 200) == 2
     assert requests("openai", CHAT, 400) == 1
     assert requests("openai", "/v1/models/{model_id}", 404) == 2
-    assert requests("operations", "unmatched", 404) == 1
+    assert requests("native", "unmatched", 404) == 1
     streams = labels(surface="openai", route=CHAT, streamed="true")
     assert found["hitchpost_request_duration_seconds_count", streams] == 1
     assert found["hitchpost_requests_in_flight", labels()] == 0
