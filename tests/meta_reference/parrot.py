@@ -21,6 +21,7 @@ END = 256
 END_OF_MESSAGE = 257
 TAG = 258
 UNKNOWN = 999
+NO_NUMBERS = 998
 CONTEXT = 1000
 
 
@@ -37,11 +38,14 @@ VOCABULARY = Vocabulary(
 
 
 class ParrotReader:
-    """A prompt is text to repeat; `#` ends the turn, `%` the message, `@` is a special token, `&` one that nobody knows."""
+    """A prompt is text to repeat.
+
+    `#` ends the turn, `%` the message, `@` is a special token, `&` one that nobody knows, and at `!` the model computes no numbers.
+    """
 
     async def read(self, submit: Submit) -> list[Sequence]:
         assert isinstance(submit.prompt, TextPrompt)
-        special = {ord("#"): END, ord("%"): END_OF_MESSAGE, ord("@"): TAG, ord("&"): UNKNOWN}
+        special = {ord("#"): END, ord("%"): END_OF_MESSAGE, ord("@"): TAG, ord("&"): UNKNOWN, ord("!"): NO_NUMBERS}
         tokens = tuple(special.get(byte, byte) for byte in submit.prompt.text.encode())
         if len(tokens) >= CONTEXT:
             raise BadRequestError("the prompt is too long", param="messages")
@@ -67,13 +71,14 @@ class ParrotRunner:
         assert self._permits is not None
         self._permits.release(steps)
 
-    def step(self, rows: Seq[Row]) -> Seq[ParrotToken]:
+    def step(self, rows: Seq[Row]) -> Seq[ParrotToken | None]:
         if self._permits is not None:
             self._permits.acquire()
         if self.error is not None:
             raise self.error
         self.rows_of_steps.append(len(rows))
-        return [ParrotToken(self._next(row.sequence)) for row in rows if row.samples]
+        tokens = [self._next(row.sequence) for row in rows if row.samples]
+        return [None if token == NO_NUMBERS else ParrotToken(token) for token in tokens]
 
     def forget(self, slot: int) -> None:
         self.forgotten.append(slot)

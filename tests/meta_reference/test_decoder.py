@@ -185,7 +185,7 @@ def serve(
         for row in rows:
             if row.samples:
                 outcome.logits[row.sequence.sequence_id].append(next(logits).clone())
-        advances, freed = scheduler.complete(rows, [one.token for one in sampled])
+        advances, freed = scheduler.complete(rows, [one.token for one in sampled if one is not None])
         for advance in advances:
             outcome.tokens[advance.sequence.sequence_id].append(advance.token)
         if step == cancelled_at and rows:
@@ -194,6 +194,30 @@ def serve(
             runner.forget(slot)
         step += 1
     return outcome
+
+
+@pytest.mark.parametrize(
+    "slots",
+    [
+        pytest.param([0, 1, 2, 3], id="neighbours"),
+        pytest.param([0, 1, 3, 4, 5, 6], id="one hole"),
+        pytest.param([1, 2, 3, 5, 7, 8], id="two holes"),
+        pytest.param([0, 2, 4, 6, 8], id="holes everywhere"),
+        pytest.param([8], id="alone"),
+    ],
+)
+def test_logits_of_sequences_that_decode_in_any_slots_equal_those_of_transformers(pair: Pair, slots: list[int]) -> None:
+    cache = pair.cache(9)
+    prompts = [pair.prompt(5 + 7 * slot, seed=slot) for slot in slots]
+    for slot, prompt in zip(slots, prompts, strict=True):
+        compute(pair.decoder, cache, prompt[:-1], [len(prompt) - 1], slot)
+
+    spans = [Span(slot, len(prompt) - 1, 1) for slot, prompt in zip(slots, prompts, strict=True)]
+    newest = torch.tensor([prompt[-1] for prompt in prompts])
+    logits = pair.decoder(newest, spans, cache, torch.arange(len(slots)))
+
+    expected = torch.stack([pair.reference_logits(prompt)[-1] for prompt in prompts])
+    torch.testing.assert_close(logits, expected, rtol=0, atol=MAX_DIFFERENCE)
 
 
 def greedy(sequence_id: int, prompt: list[int], new_tokens: int) -> Sequence:

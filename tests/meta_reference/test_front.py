@@ -4,11 +4,12 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from hitchpost.errors import BackendUnavailableError, BadRequestError, HitchpostError
+from hitchpost.errors import BackendUnavailableError, BadBackendAnswerError, BadRequestError, HitchpostError
 from hitchpost_meta_reference.engine.connection import EngineConnection, RequestEvent
 from hitchpost_meta_reference.engine.process import EngineServer
 from hitchpost_meta_reference.engine.protocol import (
@@ -21,7 +22,7 @@ from hitchpost_meta_reference.engine.protocol import (
     TextPrompt,
     read_from_engine,
 )
-from hitchpost_meta_reference.engine.step_thread import StepFailedForGoodError
+from hitchpost_meta_reference.engine.step_thread import MAX_FAILED_STEPS, StepFailedForGoodError
 from tests.meta_reference.parrot import CONTEXT, ParrotEngine, until
 
 Connect = Callable[[], Awaitable[EngineConnection]]
@@ -131,13 +132,13 @@ async def test_split_character_is_shown_whole(engine: EngineConnection) -> None:
 
 
 async def test_each_token_has_its_log_probability_even_while_its_text_is_held_back(engine: EngineConnection) -> None:
-    events = await events_of(engine, ask("ü!#", top_logprobs=2))
+    events = await events_of(engine, ask("ü?#", top_logprobs=2))
 
     texts = [event for event in events if isinstance(event, Text)]
-    assert [event.text for event in texts] == ["", "ü", "!"]
+    assert [event.text for event in texts] == ["", "ü", "?"]
     logprobs = [event.logprobs[0] for event in texts if event.logprobs]
-    assert [logprob.bytes for logprob in logprobs] == [[0xC3], [0xBC], [0x21]]
-    assert logprobs[2].token == "!"
+    assert [logprob.bytes for logprob in logprobs] == [[0xC3], [0xBC], [0x3F]]
+    assert logprobs[2].token == "?"
     assert logprobs[2].top is not None
     assert [(top.token, top.logprob) for top in logprobs[2].top] == [("a", -0.5), ("b", -9999.0)]
 
@@ -225,7 +226,7 @@ async def test_request_that_meets_a_defect_gets_an_error_without_details(engine:
 
 
 async def test_token_that_can_not_be_read_fails_its_request_only(engine: EngineConnection) -> None:
-    with pytest.raises(BackendUnavailableError, match="could not compute the answer"):
+    with pytest.raises(BadBackendAnswerError, match="could not read the model's answer"):
         await events_of(engine, ask("ab&cd", n=2))
 
     assert text_of(await events_of(engine, ask("fine#"))) == "fine"
@@ -248,6 +249,49 @@ async def test_step_that_fails_ends_its_requests_and_the_next_ones_work(
     assert "secret" not in failed.value.message
     assert text_of(await events_of(engine, ask("fine#"))) == "fine"
     assert engine.stats.slots_in_use == 0
+
+
+async def test_row_without_numbers_fails_its_request_and_the_others_in_the_step_go_on(
+    engine: EngineConnection, parrot: ParrotEngine
+) -> None:
+    parrot.runner.pause()
+    good = asyncio.create_task(events_of(engine, ask("hello#")))
+    bad = asyncio.create_task(events_of(engine, ask("he!", n=2)))
+    parrot.runner.allow(1)
+    await until(lambda: engine.stats.running == 3, "they share their steps")
+    parrot.runner.allow(20)
+
+    with pytest.raises(BadBackendAnswerError, match="something that isn't numbers for this request"):
+        await bad
+    assert text_of(await good) == "hello"
+    assert (engine.stats.slots_in_use, sorted(parrot.runner.forgotten)) == (0, [0, 1, 2])
+
+
+async def test_requests_without_numbers_never_end_the_engine(engine: EngineConnection) -> None:
+    for _ in range(MAX_FAILED_STEPS + 1):
+        with pytest.raises(BadBackendAnswerError):
+            await events_of(engine, ask("!"))
+
+    assert text_of(await events_of(engine, ask("fine#"))) == "fine"
+
+
+@pytest.mark.parametrize("group", ["", "many prompts"])
+async def test_request_gets_the_next_free_slot_though_another_caller_waits_with_many(
+    group: str, engine: EngineConnection, parrot: ParrotEngine
+) -> None:
+    parrot.runner.pause()
+    requests = [ask("x" * 5, max_tokens=5, n=8)] if not group else [ask("x" * 5, max_tokens=5, group=group)] * 8
+    many = [asyncio.create_task(events_of(engine, replace(request))) for request in requests]
+    parrot.runner.allow(1)
+    await until(lambda: engine.stats.waiting == 4, "all slots are taken and some wait")
+    single = asyncio.create_task(events_of(engine, ask("one#")))
+    await until(parrot.has_orders, "the engine knows of the single one")
+    parrot.runner.allow(4 + len("one#"))
+
+    assert text_of(await single) == "one"
+    assert engine.stats.waiting == 1
+    parrot.runner.allow(100)
+    await asyncio.gather(*many)
 
 
 async def test_device_that_is_lost_is_told_to_every_client(parrot: ParrotEngine, address: Path) -> None:

@@ -60,7 +60,7 @@ def answers(
             scheduler.submit(waiting.pop(0))
         rows = scheduler.plan()
         sampled = runner.step(rows)
-        advances, freed = scheduler.complete(rows, [one.token for one in sampled])
+        advances, freed = scheduler.complete(rows, [one.token for one in sampled if one is not None])
         for advance in advances:
             found[advance.sequence.sequence_id].append(advance.token)
         for slot in freed:
@@ -121,7 +121,7 @@ def test_results_come_in_the_order_of_the_rows(decoder: Decoder) -> None:
         answers(new_runner(decoder, 1), [sequence_of(0, p, 1, temperature=0.0)], slots=1, budget=StepBudget(99, 99))[0]
         for p in prompts
     ]
-    assert [[one.token] for one in sampled] == alone
+    assert [[one.token] for one in sampled if one] == alone
 
 
 def test_numbers_that_are_none_do_not_outlive_their_sequence(decoder: Decoder) -> None:
@@ -145,17 +145,44 @@ def test_numbers_that_are_none_do_not_outlive_their_sequence(decoder: Decoder) -
     assert found == expected
 
 
-def test_logits_that_are_no_numbers_are_an_error_and_no_token(tmp_path: Path) -> None:
-    model = reference_model()
+@pytest.fixture(scope="module")
+def poisoned_decoder(tmp_path_factory: pytest.TempPathFactory) -> Decoder:
+    """A decoder that computes no numbers where a prompt has the token 7."""
+    model = reference_model(vocab_size=VOCABULARY)
     with torch.no_grad():
-        model.model.layers[1].mlp.down_proj.weight[0, 0] = torch.inf
-    decoder = load_decoder(write_hugging_face(tmp_path, model), torch.float32, torch.device("cpu"))
+        model.model.embed_tokens.weight[7, 0] = torch.inf
+    folder = write_hugging_face(tmp_path_factory.mktemp("poisoned"), model)
+    decoder = load_decoder(folder, torch.float32, torch.device("cpu"))
     decoder.prepare(CONTEXT)
-    sequence = sequence_of(0, [1, 2, 3], 4)
-    sequence.slot = 0
+    return decoder
 
-    with pytest.raises(ArithmeticError, match="weights"):
-        new_runner(decoder, 1).step([Row(sequence, (1, 2, 3), 0, samples=True)])
+
+def prompt_rows(*prompts: list[int]) -> list[Row]:
+    """The rows of whole prompts, each in a slot of its own."""
+    rows = []
+    for slot, prompt in enumerate(prompts):
+        sequence = sequence_of(slot, prompt, 4, temperature=0.0)
+        sequence.slot = slot
+        rows.append(Row(sequence, tuple(prompt), 0, samples=True))
+    return rows
+
+
+@pytest.mark.parametrize(
+    "prompts",
+    [
+        pytest.param(([1, 2, 3], [5, 7, 6], [4]), id="prompts"),
+        pytest.param(([1], [7], [4]), id="single tokens, computed together"),
+        pytest.param(([7],), id="nobody else"),
+    ],
+)
+def test_row_whose_logits_are_no_numbers_gets_no_token_and_the_others_get_theirs(
+    prompts: tuple[list[int], ...], poisoned_decoder: Decoder
+) -> None:
+    sampled = new_runner(poisoned_decoder, 3).step(prompt_rows(*prompts))
+
+    alone = [new_runner(poisoned_decoder, 1).step(prompt_rows(prompt))[0] for prompt in prompts]
+    assert [one is None for one in sampled] == [7 in prompt for prompt in prompts]
+    assert sampled == alone
 
 
 @pytest.mark.parametrize(
@@ -193,7 +220,7 @@ def test_weights_in_the_processors_layout_give_the_same_logits(tmp_path: Path, d
     results = []
     for decoder in (plain, packed):
         cache = SlotCache(decoder.config, 2, CONTEXT, dtype, torch.device("cpu"))
-        results.append([value for one in Runner(decoder, cache).step(rows) for _, value in one.top])
+        results.append([value for one in Runner(decoder, cache).step(rows) if one for _, value in one.top])
 
     assert not plain.blocks[0].qkv.is_mkldnn
     assert results[0] == pytest.approx(results[1], abs=1e-4 if dtype is torch.float32 else 0.1)

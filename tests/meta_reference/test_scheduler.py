@@ -1,10 +1,11 @@
 """The scheduler shares steps and slots fairly, whatever comes, ends and is cancelled."""
 
 from collections import Counter
+from itertools import count
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
 
@@ -26,8 +27,10 @@ def scheduler(slots: int = 2, beside_decoding: int = 8, alone: int = 16) -> Sche
     return Scheduler(FixedSlots(slots), StepBudget(beside_decoding=beside_decoding, alone=alone))
 
 
-def sequence(sequence_id: int, prompt_tokens: int = 3, max_new_tokens: int = 5) -> Sequence:
-    return Sequence(sequence_id, tuple(range(1, prompt_tokens + 1)), max_new_tokens, stop_ids={EOS})
+def sequence(sequence_id: int, prompt_tokens: int = 3, max_new_tokens: int = 5, request: str = "") -> Sequence:
+    return Sequence(
+        sequence_id, tuple(range(1, prompt_tokens + 1)), max_new_tokens, stop_ids={EOS}, request=request or sequence_id
+    )
 
 
 def step(subject: Scheduler, token: int = WORD) -> list[Advance]:
@@ -150,6 +153,111 @@ def test_cancelling_what_has_ended_changes_nothing() -> None:
     assert subject.cancel([1, 99]) == []
 
 
+def test_lowest_free_slot_is_taken_first() -> None:
+    slots = FixedSlots(4)
+    taken = [slots.find_slot(1) for _ in range(4)]
+    for slot in (2, 0, 1):
+        slots.release(slot)
+
+    assert (taken, [slots.find_slot(1) for _ in range(4)]) == ([0, 1, 2, 3], [0, 1, 2, None])
+
+
+# --- fairness between requests ---
+
+
+def admitted(subject: Scheduler) -> list[str]:
+    """The requests of the running sequences, in the order in which they got their slots; all end with this step."""
+    rows = subject.plan()
+    subject.complete(rows, [EOS] * sum(row.samples for row in rows))
+    return [str(row.sequence.request) for row in rows]
+
+
+def submit(subject: Scheduler, names: str, first_id: int = 0) -> None:
+    """A sequence per letter, of the request that is called so."""
+    for number, name in enumerate(names):
+        subject.submit(sequence(first_id + number, prompt_tokens=1, request=name))
+
+
+@pytest.mark.parametrize(
+    ("slots", "names", "order"),
+    [
+        pytest.param(2, "aaaaab", ["ab", "aa", "aa"], id="one beside many"),
+        pytest.param(1, "aaab", ["a", "b", "a", "a"], id="one slot"),
+        pytest.param(3, "aaabbbcc", ["abc", "abc", "ab"], id="as many as slots"),
+        pytest.param(2, "aabbccd", ["ab", "cd", "ab", "c"], id="more than slots"),
+        pytest.param(4, "aaaaaab", ["abaa", "aaa"], id="what nobody else wants"),
+    ],
+)
+def test_requests_take_turns(slots: int, names: str, order: list[str]) -> None:
+    subject = scheduler(slots=slots)
+    submit(subject, names)
+
+    assert [admitted(subject) for _ in order] == [list(step) for step in order]
+    assert (subject.running, subject.waiting) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("slots", "names", "ends", "running"),
+    [
+        pytest.param(3, "aaaaa", 1, "aab", id="another has all slots"),
+        pytest.param(2, "caa", 0, "ab", id="another has one and waits for longer"),
+        pytest.param(1, "aa", 0, "b", id="another had the only slot"),
+    ],
+)
+def test_next_slot_that_is_free_goes_to_the_request_that_has_none(
+    slots: int, names: str, ends: int, running: str
+) -> None:
+    subject = scheduler(slots=slots)
+    submit(subject, names)
+    subject.plan()
+    submit(subject, "b", first_id=10)
+
+    subject.cancel([ends])
+
+    assert "".join(str(row.sequence.request) for row in subject.plan()) == running
+
+
+def test_sequences_of_a_request_run_in_the_order_in_which_they_came() -> None:
+    subject = scheduler(slots=1)
+    submit(subject, "aaa")
+
+    order = []
+    for _ in range(3):
+        [row] = rows = subject.plan()
+        order.append(row.sequence.sequence_id)
+        subject.complete(rows, [EOS])
+
+    assert order == [0, 1, 2]
+
+
+@given(
+    slots=st.integers(1, 4),
+    crowd=st.lists(st.integers(1, 12), max_size=5),
+    lifetime=st.integers(1, 5),
+    arrivals=st.lists(st.integers(0, 2), max_size=40),
+)
+def test_no_request_starves_whatever_others_ask_for(
+    slots: int, crowd: list[int], lifetime: int, arrivals: list[int]
+) -> None:
+    subject = scheduler(slots=slots, beside_decoding=100, alone=100)
+    ids = count()
+
+    def ask(name: str, choices: int) -> None:
+        for _ in range(choices):
+            subject.submit(sequence(next(ids), prompt_tokens=1, max_new_tokens=lifetime, request=name))
+
+    for number, choices in enumerate(crowd):
+        ask(f"crowd {number}", choices)
+    step(subject)
+    ask("single", 1)
+    # Each of those that came before may have its turn first, slots at a time; who comes later may not.
+    for newcomer in range(lifetime * (len(crowd) // slots + 1)):
+        ask(f"newcomer {newcomer}", arrivals[newcomer] if newcomer < len(arrivals) else 1)
+        if "single" in [advance.sequence.request for advance in step(subject)]:
+            return
+    raise AssertionError("the single choice still waits")
+
+
 class SchedulerMachine(RuleBasedStateMachine):
     """Any order of submits, cancels and steps; the model is a list of who is where."""
 
@@ -170,9 +278,15 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.ends: Counter[int] = Counter()
         self.next_id = 0
 
-    @rule(target=sequences, prompt=st.integers(1, 30), max_new=st.integers(1, 6), count=st.integers(1, 3))
-    def submit(self, prompt: int, max_new: int, count: int) -> Any:
-        new = [sequence(self.next_id + n, prompt, max_new) for n in range(count)]
+    @rule(
+        target=sequences,
+        prompt=st.integers(1, 30),
+        max_new=st.integers(1, 6),
+        count=st.integers(1, 3),
+        request=st.sampled_from("abcd"),
+    )
+    def submit(self, prompt: int, max_new: int, count: int, request: str) -> Any:
+        new = [sequence(self.next_id + n, prompt, max_new, request) for n in range(count)]
         self.next_id += count
         for one in new:
             self.scheduler.submit(one)
@@ -209,16 +323,18 @@ class SchedulerMachine(RuleBasedStateMachine):
     def check_rows(self, rows: list[Row]) -> None:
         assert bool(rows) == bool(self.alive)
         assert len({row.sequence.slot for row in rows}) == len(rows)
-        decoding = [one for one in self.alive.values() if one.is_decoding]
-        assert [row.sequence for row in rows[: len(decoding)]] == decoding
+        decoding = {key for key, one in self.alive.items() if one.is_decoding}
+        assert {row.sequence.sequence_id for row in rows[: len(decoding)]} == decoding
         limit = self.budget.beside_decoding if decoding else self.budget.alone
         assert sum(len(row.tokens) for row in rows) <= limit
         for row in rows:
             assert row.start == row.sequence.computed
             assert row.tokens
         running = [one.sequence_id for one in self.alive.values() if one.slot is not None]
-        assert running == self.order[: len(running)], "the oldest run"
         assert len(running) == min(self.slots, len(self.alive)), "no slot is idle while somebody waits"
+        for request in {one.request for one in self.alive.values()}:
+            places = [self.alive[key].slot is not None for key in self.order if self.alive[key].request == request]
+            assert places == sorted(places, reverse=True), "the oldest of a request run"
 
     def finish_step(self, rows: list[Row], tokens: list[int]) -> None:
         slots = {row.sequence.sequence_id: row.sequence.slot for row in rows}

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Protocol
 
-from hitchpost.errors import BackendUnavailableError, HitchpostError
+from hitchpost.errors import BadBackendAnswerError, HitchpostError
 from hitchpost_meta_reference.engine.answer import Answer
 from hitchpost_meta_reference.engine.protocol import (
     Cancel,
@@ -117,8 +117,8 @@ class Front:
         outbox: dict[_Client, list[Event]] = {}
         for token in report.tokens:
             self._take(token, outbox)
-        for sequence_id in report.failed:
-            self._fail(sequence_id, outbox)
+        for sequence_id, error in report.failed.items():
+            self._fail(sequence_id, error, outbox)
         is_idle = report.stats.running == report.stats.waiting == 0
         for client in list(self._clients) if is_idle else list(outbox):
             client.send(encode(Step(report.stats, outbox.get(client, []))))
@@ -148,6 +148,7 @@ class Front:
             return
         for choice, sequence in enumerate(sequences):
             sequence.sequence_id = next(self._sequence_ids)
+            sequence.request = (client, submit.group or submit.request_id)
             self._sequences[sequence.sequence_id] = (client, request, choice)
             request.sequence_ids.append(sequence.sequence_id)
             self._steps.submit(sequence)
@@ -179,7 +180,11 @@ class Front:
             outbox.setdefault(client, []).extend(answer.take(choice, token.sampled, token.end))
         except Exception:
             log.exception("a token could not be read")
-            self._fail(token.sequence_id, outbox)
+            self._fail(
+                token.sequence_id,
+                BadBackendAnswerError("the engine could not read the model's answer; its log says why"),
+                outbox,
+            )
             return
         if token.end is not None:
             del self._sequences[token.sequence_id]
@@ -188,13 +193,12 @@ class Front:
         if answer.is_done:
             del client.requests[request.submit.request_id]
 
-    def _fail(self, sequence_id: int, outbox: dict[_Client, list[Event]]) -> None:
+    def _fail(self, sequence_id: int, error: HitchpostError, outbox: dict[_Client, list[Event]]) -> None:
         client, request, _ = self._sequences.get(sequence_id, (None, None, 0))
         if client is None or request is None:
             return
         request_id = request.submit.request_id
-        message = "the engine could not compute the answer; its log says why"
-        outbox.setdefault(client, []).append(RequestFailed(request_id, BackendUnavailableError.code, message))
+        outbox.setdefault(client, []).append(RequestFailed(request_id, error.code, error.message))
         self._cancel(client, request_id)
 
 

@@ -1,7 +1,8 @@
 """From settings to a running engine: the one place where tokenizer, template, decoder, cache, scheduler and front meet."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -113,20 +114,27 @@ class GuardedRunner:
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
 
-    def step(self, rows: Sequence[Row]) -> list[Sampled]:
+    def step(self, rows: Sequence[Row]) -> list[Sampled | None]:
         """See `Runner.step`.
 
         Raises:
             StepFailedForGoodError: the device is lost, and everything on it.
         """
-        try:
+        with _lost_device_told():
             return self._runner.step(rows)
-        except torch.AcceleratorError as error:
-            raise StepFailedForGoodError("the device failed, and the model on it is lost") from error
 
     def forget(self, slot: int) -> None:
-        """See `Runner.forget`."""
-        self._runner.forget(slot)
+        """See `Runner.forget`; raises as `step` does."""
+        with _lost_device_told():
+            self._runner.forget(slot)
+
+
+@contextmanager
+def _lost_device_told() -> Iterator[None]:
+    try:
+        yield
+    except torch.AcceleratorError as error:
+        raise StepFailedForGoodError("the device failed, and the model on it is lost") from error
 
 
 def _device(settings: EngineSettings) -> torch.device:

@@ -11,6 +11,7 @@ A step computes the tokens of many sequences at once, all in one row of N tokens
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +20,9 @@ from torch import Tensor, nn
 from hitchpost_meta_reference.engine.cache import SlotCache
 from hitchpost_meta_reference.engine.decoder_config import DecoderConfig, RopeScaling
 from hitchpost_meta_reference.engine.linear import linear, packed
+
+COPIES_PER_CALL = 3
+"""A further call of the attention, per layer, costs about as much as copying the keys and values of so many sequences of some hundred tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,8 @@ class Decoder(nn.Module):
         hidden = F.embedding(tokens, self.embedding).float()
         for index, block in enumerate(self.blocks):
             hidden = block(hidden, cosines, sines, layout, cache, index)
+        if not wanted.numel():
+            return hidden.new_empty(0, self.config.vocab_size)
         hidden = rms_norm(hidden[wanted], self.norm, self.config.norm_eps)
         return self._logits(hidden)
 
@@ -143,8 +149,32 @@ class Block(nn.Module):
         return hidden + linear(F.silu(gate) * up, self.down, self.down_bias)
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Decoding sequences that are attended to in one call: `count` of them, of at most `length` tokens."""
+
+    slots: slice | Tensor
+    count: int
+    length: int
+    mask: Tensor
+
+
+def _neighbours(decoding: Sequence[Span]) -> list[Sequence[Span]]:
+    """Runs of neighbouring slots, in order; all as one, to be copied, where there would be too many."""
+    if not decoding:
+        return []
+    breaks = [at for at in range(1, len(decoding)) if decoding[at].slot != decoding[at - 1].slot + 1]
+    if len(breaks) * COPIES_PER_CALL > len(decoding):
+        return [decoding]
+    return [decoding[begin:end] for begin, end in pairwise([0, *breaks, len(decoding)])]
+
+
 class Layout:
-    """Where the tokens of a step belong: computed once, used by every block. Masks are added to the scores of keys."""
+    """Where the tokens of a step belong: computed once, used by every block. Masks are added to the scores of keys.
+
+    The decoding sequences are attended to in runs of neighbouring slots, as a range of slots is a view of the cache and any other choice copies
+    keys and values.
+    """
 
     def __init__(self, spans: Sequence[Span], dtype: torch.dtype, device: torch.device) -> None:
         starts = torch.tensor([span.start for span in spans])
@@ -156,16 +186,15 @@ class Layout:
         decoding = [span for span in spans if span.length == 1]
         self.prompts = [span for span in spans if span.length > 1]
         self.prompt_masks = [self._mask_of(span, dtype, device) for span in self.prompts]
-        self.decoding = len(decoding)
-        if decoding:
-            self.longest = max(span.start for span in decoding) + 1
-            self.decoding_mask = _mask(starts[: len(decoding)], self.longest, dtype, device).view(
-                len(decoding), 1, 1, -1
-            )
-            first, last = decoding[0].slot, decoding[-1].slot
-            neighbours = [span.slot for span in decoding] == list(range(first, last + 1))
-            # A slice is a view; any other choice of slots copies their keys and values.
-            self.decoding_slots = slice(first, last + 1) if neighbours else self.slots[: len(decoding)]
+        self.runs = [self._run_of(run, dtype, device) for run in _neighbours(decoding)]
+
+    def _run_of(self, spans: Sequence[Span], dtype: torch.dtype, device: torch.device) -> Run:
+        starts = torch.tensor([span.start for span in spans])
+        first, last = spans[0].slot, spans[-1].slot
+        neighbours = last - first + 1 == len(spans)
+        slots = slice(first, last + 1) if neighbours else torch.tensor([span.slot for span in spans], device=device)
+        length = int(starts.max()) + 1
+        return Run(slots, len(spans), length, _mask(starts, length, dtype, device).view(len(spans), 1, 1, -1))
 
     def _mask_of(self, prompt: Span, dtype: torch.dtype, device: torch.device) -> Tensor | None:
         """None for a prompt's beginning, whose tokens see all that stands before them in the span itself."""
@@ -185,16 +214,20 @@ def attend(queries: Tensor, cache: SlotCache, layer: int, layout: Layout) -> Ten
     """Causal attention of each token to its own sequence. `queries` and the result are (N, heads, head_dim)."""
     n_heads, head_dim = queries.shape[1:]
     results = []
-    if layout.decoding:
-        keys, values = cache.read(layer, layout.decoding_slots, layout.longest)
+    at = 0
+    for run in layout.runs:
+        keys, values = cache.read(layer, run.slots, run.length)
         # The heads that share keys stand as rows of one small matrix, so that nothing is repeated.
-        grouped = queries[: layout.decoding].view(layout.decoding, keys.shape[1], -1, head_dim)
-        mixed = F.scaled_dot_product_attention(grouped, keys, values, attn_mask=layout.decoding_mask)
-        results.append(mixed.reshape(layout.decoding, n_heads, head_dim))
-    at = layout.decoding
+        grouped = queries[at : at + run.count].view(run.count, keys.shape[1], -1, head_dim)
+        mixed = F.scaled_dot_product_attention(grouped, keys, values, attn_mask=run.mask)
+        results.append(mixed.reshape(run.count, n_heads, head_dim))
+        at += run.count
     for span, mask in zip(layout.prompts, layout.prompt_masks, strict=True):
         keys, values = cache.read(layer, slice(span.slot, span.slot + 1), span.start + span.length)
         mine = queries[at : at + span.length].transpose(0, 1).unsqueeze(0)
+        if mask is not None and mine.is_cuda:
+            # CUDA's fused kernels take a mask or shared heads, not both; the other kernel makes all scores at once.
+            keys, values = (shared.repeat_interleave(n_heads // shared.shape[1], dim=1) for shared in (keys, values))
         mixed = F.scaled_dot_product_attention(
             mine, keys, values, attn_mask=mask, is_causal=mask is None, enable_gqa=keys.shape[1] != n_heads
         )

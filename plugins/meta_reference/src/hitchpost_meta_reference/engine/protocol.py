@@ -92,6 +92,8 @@ class Submit:
     """None: no log probabilities; 0: only those of the chosen tokens."""
     visible_tokens: list[str] = field(default_factory=list)
     """Names of special tokens that are to be seen in the text; the others have none."""
+    group: str = ""
+    """Requests of one group take turns as if they were one request; empty: one of its own."""
     type: Literal["submit"] = "submit"
 
 

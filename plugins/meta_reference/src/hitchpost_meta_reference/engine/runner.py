@@ -53,12 +53,11 @@ class Runner:
         """How many positions of a slot are in use."""
 
     @torch.inference_mode()
-    def step(self, rows: Sequence[StepRow]) -> list[Sampled]:
-        """Compute the rows, and a new token for each that `samples`, in their order.
+    def step(self, rows: Sequence[StepRow]) -> list[Sampled | None]:
+        """Compute the rows, and a new token for each that `samples`, in their order; None where the model's answer isn't numbers.
 
         Raises:
             ValueError: a row has no slot, or doesn't fit into it.
-            ArithmeticError: the logits aren't numbers.
         """
         # Single tokens are computed together and come first; by slot, as neighbouring slots needn't be copied.
         spanned = [(_span(row, self._cache.max_seq_len), index) for index, row in enumerate(rows)]
@@ -75,12 +74,15 @@ class Runner:
         sampling = [index for index, row in enumerate(rows) if row.samples]
         wanted = torch.tensor([ends[index] for index in sampling], dtype=torch.long, device=self._device)
         logits = self._decoder(torch.tensor(tokens, device=self._device), spans, self._cache, wanted)
+        if not sampling:
+            return []
         # Not afterwards: what was drawn from something else than numbers must not become part of an answer.
-        if not logits.isfinite().all():
-            raise ArithmeticError(
-                "the model's logits aren't numbers; its weights are broken, or too large for their type"
-            )
-        return sample(logits, [rows[index].sequence.payload for index in sampling]) if sampling else []
+        is_finite: list[bool] = logits.isfinite().all(dim=-1).tolist()
+        if not all(is_finite):
+            logits = logits[torch.tensor(is_finite, device=self._device)]
+        states = [rows[index].sequence.payload for index, finite in zip(sampling, is_finite, strict=True) if finite]
+        sampled = iter(sample(logits, states) if states else [])
+        return [next(sampled) if finite else None for finite in is_finite]
 
     def forget(self, slot: int) -> None:
         """A slot's sequence has ended. Nothing of it stays in the cache."""

@@ -5,13 +5,15 @@ beside the decoding sequences (Agrawal et al., "Sarathi-Serve", OSDI 2024), so t
 
     step = one token of each decoding sequence + chunks of prompts, oldest first, until the step is full
 
-Sequences are served in the order in which they came. One thread uses a scheduler.
+A request may have many sequences, and no request may keep the others waiting: a slot that is free goes to the request that has the fewest, among
+equals to the one that has waited longest, and there to its oldest sequence. One thread uses a scheduler.
 """
 
-from collections import deque
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Hashable, Iterable
+from dataclasses import dataclass, field
 from enum import StrEnum
+from heapq import heappop, heappush
+from itertools import count
 from typing import Any, Protocol
 
 Tokens = tuple[int, ...]
@@ -47,6 +49,7 @@ class Sequence:
         max_new_tokens: at least 1; the cache has room for the prompt and all of them.
         stop_ids: tokens that end the answer.
         payload: what the step function wants to know of it; the scheduler doesn't look at it.
+        request: whose choice it is; those of one request share its turns.
     """
 
     sequence_id: int
@@ -54,6 +57,7 @@ class Sequence:
     max_new_tokens: int
     stop_ids: Collection[int] = frozenset()
     payload: Any = None
+    request: Hashable = None
 
     slot: int | None = None
     computed: int = 0
@@ -106,29 +110,39 @@ class CacheSpace(Protocol):
 
 
 class FixedSlots:
-    """A cache of `count` slots, each as long as the context."""
+    """A cache of `count` slots, each as long as the context. The lowest free one is taken first: neighbours are computed without a copy."""
 
     def __init__(self, count: int) -> None:
-        self._free = list(range(count - 1, -1, -1))
+        self._free = list(range(count))
         self._taken: set[int] = set()
 
     def find_slot(self, tokens: int) -> int | None:
         """See `CacheSpace`; every slot is long enough."""
         if not self._free:
             return None
-        slot = self._free.pop()
+        slot = heappop(self._free)
         self._taken.add(slot)
         return slot
 
     def release(self, slot: int) -> None:
         """See `CacheSpace`. Raises KeyError where nobody has the slot."""
         self._taken.remove(slot)
-        self._free.append(slot)
+        heappush(self._free, slot)
 
     @property
     def in_use(self) -> int:
         """See `CacheSpace`."""
         return len(self._taken)
+
+
+@dataclass(slots=True, eq=False)
+class _Share:
+    """What one request has, and what it waits for."""
+
+    since: int
+    """When it came, or last got or gave back a slot; smaller is earlier."""
+    waiting: dict[int, Sequence] = field(default_factory=dict)
+    running: int = 0
 
 
 class Scheduler:
@@ -144,8 +158,11 @@ class Scheduler:
     def __init__(self, space: CacheSpace, budget: StepBudget) -> None:
         self._space = space
         self._budget = budget
-        self._waiting: deque[Sequence] = deque()
+        self._waiting: dict[int, Sequence] = {}
         self._running: dict[int, Sequence] = {}
+        self._shares: dict[Hashable, _Share] = {}
+        """Of the requests with a sequence that waits or runs."""
+        self._clock = count()
 
     @property
     def waiting(self) -> int:
@@ -164,12 +181,17 @@ class Scheduler:
 
     def submit(self, sequence: Sequence) -> None:
         """Lets a sequence wait for its turn."""
-        self._waiting.append(sequence)
+        self._waiting[sequence.sequence_id] = sequence
+        share = self._shares.get(sequence.request)
+        if share is None:
+            share = self._shares[sequence.request] = _Share(next(self._clock))
+        share.waiting[sequence.sequence_id] = sequence
 
     def cancel(self, sequence_ids: Collection[int]) -> list[int]:
         """Ends sequences, and returns the slots that became free; ids that have ended already are fine."""
-        if any(sequence.sequence_id in sequence_ids for sequence in self._waiting):
-            self._waiting = deque(s for s in self._waiting if s.sequence_id not in sequence_ids)
+        for sequence in [self._waiting[key] for key in sequence_ids if key in self._waiting]:
+            self._stop_waiting(sequence)
+            self._forget_share(sequence.request)
         return [self._end(self._running[key]) for key in sequence_ids if key in self._running]
 
     def plan(self) -> list[Row]:
@@ -210,12 +232,28 @@ class Scheduler:
 
     def _admit(self) -> None:
         while self._waiting:
-            first = self._waiting[0]
-            slot = self._space.find_slot(len(first.prompt) + first.max_new_tokens)
+            share = min(
+                (share for share in self._shares.values() if share.waiting),
+                key=lambda share: (share.running, share.since),
+            )
+            sequence = next(iter(share.waiting.values()))
+            slot = self._space.find_slot(len(sequence.prompt) + sequence.max_new_tokens)
             if slot is None:
                 return
-            first.slot = slot
-            self._running[first.sequence_id] = self._waiting.popleft()
+            self._stop_waiting(sequence)
+            sequence.slot = slot
+            self._running[sequence.sequence_id] = sequence
+            share.running += 1
+            share.since = next(self._clock)
+
+    def _stop_waiting(self, sequence: Sequence) -> None:
+        del self._waiting[sequence.sequence_id]
+        del self._shares[sequence.request].waiting[sequence.sequence_id]
+
+    def _forget_share(self, request: Hashable) -> None:
+        share = self._shares[request]
+        if not share.waiting and not share.running:
+            del self._shares[request]
 
     def _end(self, sequence: Sequence) -> int:
         slot = sequence.slot
@@ -224,6 +262,11 @@ class Scheduler:
         del self._running[sequence.sequence_id]
         self._space.release(slot)
         sequence.slot = None
+        share = self._shares[sequence.request]
+        share.running -= 1
+        # Whoever came in the meantime is first now, also where there is one slot alone.
+        share.since = next(self._clock)
+        self._forget_share(sequence.request)
         return slot
 
 

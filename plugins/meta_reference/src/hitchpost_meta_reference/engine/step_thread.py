@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Any, Protocol
 
+from hitchpost.errors import BackendUnavailableError, BadBackendAnswerError, HitchpostError
 from hitchpost_meta_reference.engine.protocol import Stats
 from hitchpost_meta_reference.engine.scheduler import EndReason, Row, Scheduler, Sequence
 
@@ -21,6 +22,8 @@ log = logging.getLogger("hitchpost.engine")
 
 MAX_FAILED_STEPS = 3
 """So many steps that fail one after the other aren't the fault of single requests."""
+
+NO_NUMBERS = "the model computed something that isn't numbers for this request: its weights are broken, or too small a dtype was chosen for it"
 
 
 class StepFailedForGoodError(Exception):
@@ -33,8 +36,8 @@ class Runner(Protocol):
     def step(self, rows: Seq[Row]) -> Seq[Any]:
         """Computes the rows and answers what was sampled for those that sample, in their order.
 
-        Each has at least `token`, a token id. Raises StepFailedForGoodError where the device is lost; any other exception
-        concerns these rows only.
+        Each has at least `token`, a token id, or is None where the model computed no numbers for the row. Raises StepFailedForGoodError
+        where the device is lost; any other exception concerns these rows only.
         """
         ...
 
@@ -58,8 +61,8 @@ class StepReport:
 
     stats: Stats
     tokens: list[SampledToken] = field(default_factory=list)
-    failed: list[int] = field(default_factory=list)
-    """Sequences that ended with the step that failed."""
+    failed: dict[int, HitchpostError] = field(default_factory=dict)
+    """Ids of the sequences that ended with an error, and what their callers are told."""
 
 
 class StepThread:
@@ -152,8 +155,11 @@ class StepThread:
         finally:
             self._step_began = None
         self._failed_steps = 0
+        rows, sampled, failed = _without_failed(rows, sampled)
         advances, freed = self._scheduler.complete(rows, (one.token for one in sampled))
-        self._forget(freed)
+        self._forget([*freed, *self._scheduler.cancel(failed)])
+        if failed:
+            log.error("the model computed no numbers for %d of %d rows", len(failed), len(failed) + len(rows))
         self._steps += 1
         self._generated_tokens += len(advances)
         self._prompt_tokens += sum(len(row.tokens) for row in rows if row.start < len(row.sequence.prompt))
@@ -161,12 +167,13 @@ class StepThread:
             SampledToken(advance.sequence.sequence_id, one, advance.end)
             for advance, one in zip(advances, sampled, strict=True)
         ]
-        self._report(StepReport(self._stats(), tokens))
+        self._report(StepReport(self._stats(), tokens, dict.fromkeys(failed, BadBackendAnswerError(NO_NUMBERS))))
 
     def _drop(self, rows: list[Row], error: Exception) -> None:
         failed = [row.sequence.sequence_id for row in rows]
         self._forget(self._scheduler.cancel(failed))
-        self._report(StepReport(self._stats(), failed=failed))
+        told = BackendUnavailableError("the engine could not compute the answer; its log says why")
+        self._report(StepReport(self._stats(), failed=dict.fromkeys(failed, told)))
         self._failed_steps += 1
         if self._failed_steps == MAX_FAILED_STEPS:
             raise StepFailedForGoodError(f"{MAX_FAILED_STEPS} steps failed one after the other") from error
@@ -186,6 +193,14 @@ class StepThread:
         )
 
 
+def _without_failed(rows: list[Row], sampled: Seq[Any]) -> tuple[list[Row], list[Any], list[int]]:
+    """The rows that were computed, what was sampled for them, and the ids of the sequences whose rows were not."""
+    sampling = [row for row in rows if row.samples]
+    failed = [row.sequence.sequence_id for row, one in zip(sampling, sampled, strict=True) if one is None]
+    computed = [row for row in rows if row.sequence.sequence_id not in failed] if failed else rows
+    return computed, [one for one in sampled if one is not None], failed
+
+
 def start_thread(target: Callable[[], None]) -> threading.Thread:
     """Runs `target` in a thread that doesn't keep the process alive."""
     thread = threading.Thread(target=target, name="steps", daemon=True)
@@ -195,6 +210,7 @@ def start_thread(target: Callable[[], None]) -> threading.Thread:
 
 __all__ = [
     "MAX_FAILED_STEPS",
+    "NO_NUMBERS",
     "Runner",
     "SampledToken",
     "StepFailedForGoodError",

@@ -7,6 +7,7 @@ by `hitchpost.llama` for Meta's format, for Llama Guard, and for the tool format
 import contextlib
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from hitchpost.api import (
@@ -93,7 +94,7 @@ class MetaReferenceInference(InferenceProvider[MetaReferenceInferenceConfig]):
     ) -> AsyncIterator[CompletionEvent]:
         """Continues a text."""
         with self._named_errors():
-            submit = completion_submit(request)
+            submit = replace(completion_submit(request), group=context.request_id)
             must_echo = request.echo
             async with aclosing(self._engine.stream(submit)) as events:
                 async for event in events:
@@ -109,7 +110,7 @@ class MetaReferenceInference(InferenceProvider[MetaReferenceInferenceConfig]):
         """Answers a conversation."""
         with self._named_errors():
             style = prompt_style(self.config.model, self._engine.facts)
-            submit = chat_submit(request, style, datetime.now(UTC).date())
+            submit = replace(chat_submit(request, style, datetime.now(UTC).date()), group=context.request_id)
             chat = ChatEvents(request)
             async with aclosing(self._engine.stream(submit)) as events:
                 async for event in events:
