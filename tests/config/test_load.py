@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from hitchpost.config import load_run_config, parse_run_config
-from hitchpost.config.load import MAX_VALUES, validate_as
+from hitchpost.config import RunConfig, load_run_config, parse_run_config, read_run_config
+from hitchpost.config.document import MAX_VALUES
+from hitchpost.config.load import validate_as
 from hitchpost.errors import ConfigError
 
 MINIMAL = "providers: {inference: [{provider_id: p, provider_type: 'inline::test'}]}\n"
@@ -58,7 +59,7 @@ def test_version_two_is_taken_as_text_number_or_nothing(version: str, run_yaml: 
 
 @pytest.mark.parametrize("version", ["'1'", "3", "2.0", "[2]", "true", "v2"])
 def test_other_versions_are_refused(version: str, run_yaml: Path) -> None:
-    assert refusal(run_yaml, f"version: {version}\n").problems == ("version: input should be '2'",)
+    assert refusal(run_yaml, f"version: {version}\n").problems == ("version (line 1): input should be '2'",)
 
 
 def test_file_with_a_byte_order_mark_is_read(run_yaml: Path) -> None:
@@ -166,6 +167,101 @@ def test_no_text_does_anything_but_load_or_be_refused(text: str, tmp_path_factor
     assert str(path) in said
 
 
+# --- lines ---
+
+
+def test_problems_and_notes_have_lines_and_come_in_their_order(run_yaml: Path) -> None:
+    run_yaml.write_text(
+        "server: {port: x}\n"
+        "colour: red\n"
+        "providers:\n"
+        "  inference:\n"
+        "  - provider_id: p\n"
+        "    limits:\n"
+        "      timeout_s: 0\n"
+    )
+
+    loaded = read_run_config(run_yaml, {})
+
+    with pytest.raises(ConfigError) as refused:
+        loaded.check(["providers.inference[0].config.url: field required", "presets: nowhere"])
+    assert [problem.partition(": ")[0] for problem in refused.value.problems] == [
+        "presets",
+        "server.port (line 1)",
+        "providers.inference[0].provider_type (line 5)",
+        "providers.inference[0].config.url (line 5)",
+        "providers.inference[0].limits.timeout_s (line 7)",
+    ]
+    assert [loaded.located(note) for note in loaded.notes] == ["colour (line 2): unknown key, ignored"]
+
+
+def test_problem_of_an_upgraded_file_has_the_line_that_it_came_from(run_yaml: Path) -> None:
+    text = "routing_table:\n  inference:\n  - provider_type: remote::tgi\n    config: {url: '${env.GONE}'}\n"
+
+    assert refusal(run_yaml, text).problems == (
+        "providers.inference[0].config.url (line 4): environment variable GONE is not set and has no default",
+    )
+
+
+def test_part_that_came_by_an_alias_has_the_line_of_what_the_alias_stands_for(run_yaml: Path) -> None:
+    text = "a: &limits\n  timeout_s: 0\nproviders:\n  inference:\n  - provider_id: p\n    provider_type: t\n    limits: *limits\n"
+
+    assert refusal(run_yaml, text).problems == (
+        "providers.inference[0].limits.timeout_s (line 2): input should be greater than 0",
+    )
+
+
+# --- what can be read of a file with problems ---
+
+
+def test_what_is_sound_is_read_beside_what_is_not(run_yaml: Path) -> None:
+    run_yaml.write_text(
+        "providers:\n"
+        "  inference: [{provider_id: a, provider_type: t, config: 7}, 8, {provider_id: b, provider_type: t}]\n"
+        "  safety: x\n"
+        "models: [{model_id: m}, 7, {model_id: n}]\n"
+        "presets: [a, 7, b]\n"
+        "server: {port: 9000, host: [x]}\n"
+    )
+
+    loaded = read_run_config(run_yaml, {})
+
+    first, second, third = loaded.config.providers["inference"]
+    assert (first.provider_id, first.config, third.provider_id) == ("a", {}, "b")
+    assert not hasattr(second, "provider_id")
+    assert [getattr(model, "model_id", None) for model in loaded.config.models] == ["m", None, "n"]
+    assert loaded.config.presets == ["a", "", "b"]
+    assert (loaded.config.server.port, loaded.config.server.host) == (9000, "127.0.0.1")
+    assert len(loaded.problems) == 6
+
+
+def test_wrong_choice_of_plugins_is_refused_before_any_is_loaded(run_yaml: Path) -> None:
+    run_yaml.write_text("plugins: {deny: acme}\nserver: {port: x}\n")
+
+    with pytest.raises(ConfigError) as refused:
+        read_run_config(run_yaml, {})
+
+    assert len(refused.value.problems) == 2
+
+
+JSON_LIKE = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5) | st.integers(), inner, max_size=3),
+    max_leaves=8,
+)
+SECTIONS = st.sampled_from([*RunConfig.model_fields, "routing_table", "api_providers", "conda_env", "x"])
+
+
+@given(st.dictionaries(SECTIONS, JSON_LIKE, max_size=4))
+def test_no_data_does_anything_but_load_or_be_refused(data: dict[Any, Any]) -> None:
+    try:
+        found = parse_run_config(data, {}, name="any").problems
+    except ConfigError as error:
+        found = [] if error.problems else ["refused without a problem"]
+
+    assert found == []
+
+
 # --- what it says ---
 
 
@@ -232,12 +328,6 @@ def test_filled_values_take_the_types_of_their_fields() -> None:
     assert config.server.port == 8000
 
 
-@pytest.mark.parametrize("key", ["routing_table", "api_providers", "provider_map"])
-def test_older_form_is_named(key: str) -> None:
-    with pytest.raises(ConfigError, match=f"has an older form .it has the key {key}.; write it as version '2'"):
-        parse_run_config({key: {}}, {}, name="run.yaml")
-
-
 def test_unknown_and_obsolete_keys_are_noted_and_harmless() -> None:
     loaded = parse_run_config(
         {
@@ -260,15 +350,51 @@ def test_unknown_and_obsolete_keys_are_noted_and_harmless() -> None:
     ]
 
 
-def test_sections_that_are_not_served_yet_are_noted() -> None:
-    loaded = parse_run_config(
-        {"shields": [{"shield_id": "s"}], "memory_banks": [], "metadata_store": {"type": "sqlite"}}, {}, name="r"
-    )
+def test_apis_of_published_files_that_are_not_ours_are_noted_and_left_out() -> None:
+    entry = {"provider_id": "x", "provider_type": "inline::x", "config": {"path": "${env.NOT_NEEDED}"}}
+
+    loaded = parse_run_config({"providers": {"scoring": [entry], "datasetio": [], "safety": []}}, {}, name="r")
 
     assert loaded.notes == [
-        "shields: not served by this version of Hitchpost; ignored",
-        "metadata_store: not served by this version of Hitchpost; ignored",
+        "providers.datasetio: Hitchpost has no API of this name; its providers are ignored",
+        "providers.scoring: Hitchpost has no API of this name; its providers are ignored",
     ]
+    assert list(loaded.config.providers) == ["safety"]
+
+
+def test_resources_of_every_kind_are_typed() -> None:
+    params = {"memory_bank_type": "vector", "embedding_model": "m", "chunk_size_in_tokens": 512}
+
+    config = parse_run_config(
+        {"shields": [{"shield_id": "s", "typo": 1}], "memory_banks": [{"memory_bank_id": "b", "params": params}]},
+        {},
+        name="r",
+    )
+
+    assert config.notes == ["shields[0].typo: unknown key, ignored"]
+    assert config.config.shields[0].shield_id == "s"
+    assert config.config.memory_banks[0].resource("p").chunk_size_in_tokens == 512
+
+
+@pytest.mark.parametrize(
+    ("store", "found"),
+    [
+        ({"type": "sqlite", "db_path": "~/x.db", "namespace": None}, []),
+        ({"type": "postgres"}, ["metadata_store.user: field required"]),
+        ({"type": "sqlite", "dbpath": 1}, ["metadata_store.dbpath: unknown key"]),
+        ({"type": "etcd"}, ["metadata_store: `type` is one of sqlite, memory, redis and postgres"]),
+    ],
+)
+def test_metadata_store_is_typed_and_its_problems_have_the_files_paths(store: Any, found: list[str]) -> None:
+    assert (problems({"metadata_store": store}) if found else []) == found
+
+
+def test_provider_without_config_or_with_an_empty_one_has_none() -> None:
+    entry = {"provider_id": "p", "provider_type": "t"}
+
+    config = parse_run_config({"providers": {"inference": [entry, {**entry, "config": None}]}}, {}, name="r").config
+
+    assert [entry.config for entry in config.providers["inference"]] == [{}, {}]
 
 
 def test_empty_sections_are_their_defaults() -> None:

@@ -1,16 +1,18 @@
 import logging
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import BaseModel, field_validator
 
 from hitchpost.api import Api
-from hitchpost.config import parse_run_config
+from hitchpost.config import parse_run_config, read_run_config
+from hitchpost.errors import ConfigError
 from hitchpost.plugin.catalog import build_catalog
 from hitchpost.plugin.discovery import PluginReport, PluginState
 from hitchpost.registry import Origin
-from hitchpost.stack import StackPlan, plan_stack
+from hitchpost.stack import StackPlan, draft_stack, plan_loaded, plan_stack
 from tests.plugged import Idle, NoConfig, Plugged, inference, one
 
 PUBLISHED = """
@@ -126,17 +128,18 @@ def test_published_run_config_is_planned_with_failed_providers_that_say_what_to_
     ollama, *others = planned.providers
     assert ollama.config == UrlConfig(url="http://localhost:11434")
     assert [provider.problem for provider in others] == [
-        f"no installed plugin offers provider type {name} for {api}; installed for {api}: none"
-        for name, api in [
-            ("inline::llama-guard", "safety"),
-            ("inline::faiss", "memory"),
-            ("inline::meta-reference", "agents"),
-            ("inline::meta-reference", "telemetry"),
+        f"no installed plugin offers provider type {name} for {api}; {hint}"
+        for name, api, hint in [
+            ("inline::llama-guard", "safety", "install it with: pip install 'hitchpost-meta-reference[safety]'"),
+            ("inline::faiss", "memory", "install it with: pip install 'hitchpost-meta-reference[memory]'"),
+            ("inline::meta-reference", "agents", "install it with: pip install 'hitchpost-meta-reference[agents]'"),
+            ("inline::meta-reference", "telemetry", "installed for telemetry: none"),
         ]
     ]
-    assert [resource.request.model_id for resource in planned.resources] == [
-        "llama3.2:3b",
-        "meta-llama/Llama-Guard-3-8B",
+    assert [(resource.request.resource("").identifier, resource.provider_id) for resource in planned.resources] == [
+        ("llama3.2:3b", "local"),
+        ("meta-llama/Llama-Guard-3-8B", "local"),
+        ("meta-llama/Llama-Guard-3-8B", "llama-guard"),
     ]
 
 
@@ -329,6 +332,128 @@ def test_two_models_that_do_not_contradict_each_other_are_fine(second: dict[str,
     plugged.add()
 
     assert len(plugged.plan(two_names(second, metadata=LLAMA_8B)).resources) == 2
+
+
+# --- shields and memory banks ---
+
+VECTOR = {"memory_bank_type": "vector", "embedding_model": "m", "chunk_size_in_tokens": 512}
+
+
+def of_every_api(**config: Any) -> dict[str, Any]:
+    entry = {"provider_id": "p", "provider_type": "inline::test"}
+    return {"providers": {api: [entry] for api in ("inference", "safety", "memory")}, **config}
+
+
+def test_resources_of_every_kind_go_to_the_only_provider_of_their_api(plugged: Plugged) -> None:
+    planned = plugged.plan(
+        of_every_api(
+            models=[{"model_id": "x"}],
+            shields=[{"shield_id": "x", "provider_shield_id": "guard"}],
+            memory_banks=[{"memory_bank_id": "x", "params": VECTOR}],
+        )
+    )
+
+    assert [resource.request.resource(resource.provider_id).kind for resource in planned.resources] == [
+        "model",
+        "shield",
+        "memory_bank",
+    ]
+    assert {resource.provider_id for resource in planned.resources} == {"p"}
+
+
+def test_problems_of_shields_and_banks_name_their_api(plugged: Plugged) -> None:
+    config = of_every_api(
+        shields=[{"shield_id": "s", "provider_id": "q"}, {"shield_id": "t"}, {"shield_id": "t"}],
+        memory_banks=[{"memory_bank_id": "b", "params": VECTOR}],
+    )
+    config["providers"]["memory"] = []
+
+    assert plugged.problems(config) == [
+        "shields[0].provider_id: no safety provider is called 'q'; there are: p",
+        "shields[2].shield_id: 't' is listed at shields[1] already",
+        "memory_banks[0].provider_id: missing, and there is no memory provider",
+    ]
+
+
+@pytest.mark.parametrize("api", ["agents", "telemetry"])
+def test_second_provider_of_an_api_that_has_one_is_a_problem(api: str, plugged: Plugged) -> None:
+    entries = [{"provider_id": name, "provider_type": "inline::test"} for name in "ab"]
+
+    assert plugged.problems({"providers": {api: entries}}) == [
+        f"providers.{api}[1]: {api} has one provider, and there is another before it; remove one"
+    ]
+
+
+# --- with what was wrong before ---
+
+
+def further_problems(plugged: Plugged, run_yaml: Path, text: str) -> list[str]:
+    """What the plan finds beside what was found when the file was read."""
+    run_yaml.write_text(text)
+    loaded = read_run_config(run_yaml, {})
+    assert loaded.problems
+    return list(draft_stack(loaded.config, plugged.plugins(), build_catalog(plugged.reports), loaded.problems).problems)
+
+
+def test_the_plan_of_a_file_with_problems_finds_the_others(plugged: Plugged, tmp_path: Path) -> None:
+    plugged.add(config=UrlConfig)
+    text = """
+colour: red
+providers:
+  inference:
+  - {provider_id: a, provider_type: 'inline::test', limits: {timeout_s: 0}, config: {typo: 1, retries: '${env.GONE}'}}
+  - {provider_id: a, provider_type: 'inline::test'}
+  infrence: []
+models: [{model_id: 7}, {model_id: m, provider_id: b}]
+"""
+
+    assert further_problems(plugged, tmp_path / "run.yaml", text) == [
+        "providers.inference[0].config.url: field required",
+        "providers.inference[0].config.typo: unknown key",
+        "providers.inference[1].provider_id: 'a' is taken by providers.inference[0]",
+        "providers.infrence: is no API; providers can be given for inference, safety, memory, agents, telemetry; "
+        "did you mean inference?",
+        "models[1].provider_id: no inference provider is called 'b'; there are: a",
+    ]
+
+
+@pytest.mark.parametrize(
+    "providers",
+    [
+        "{inference: [{provider_id: 'a b', provider_type: 'inline::test'}]}",
+        "{inference: [{provider_type: 'inline::test'}]}",
+        "{inference: [7], safety: [{provider_id: s, provider_type: 'inline::guard'}]}",
+        "{inference: [{provider_id: a, provider_type: 'inline::test', config: 7}]}",
+        "{inference: [{provider_id: a}], safety: [{provider_id: s, provider_type: 'inline::guard'}]}",
+        "7",
+        "{inference: 7}",
+        "{inference: 7, safety: [{provider_id: s, provider_type: 'inline::guard'}]}",
+    ],
+)
+def test_what_follows_from_a_known_problem_is_not_said_again(providers: str, plugged: Plugged, tmp_path: Path) -> None:
+    plugged.add(config=UrlConfig) if "config: 7" in providers else plugged.add()
+    plugged.add(Idle, "inline::guard", api="safety", needs=["inference"])
+    models = "[{model_id: m}, {model_id: n, provider_id: a}, {model_id: ''}, {model_id: ''}]"
+
+    assert further_problems(plugged, tmp_path / "run.yaml", f"providers: {providers}\nmodels: {models}") == []
+
+
+def test_every_problem_of_a_file_comes_in_one_error_with_its_line(plugged: Plugged, tmp_path: Path) -> None:
+    plugged.add(config=UrlConfig)
+    run_yaml = tmp_path / "run.yaml"
+    run_yaml.write_text(
+        "providers:\n  inference:\n  - {provider_id: p, provider_type: 'inline::test'}\nserver: {port: x}\nmodels: [{}]\n"
+    )
+
+    with pytest.raises(ConfigError) as refused:
+        plan_loaded(read_run_config(run_yaml, {}), plugged.plugins(), build_catalog(plugged.reports))
+
+    assert str(refused.value).splitlines()[0] == f"run config {run_yaml} has 3 problems"
+    assert [problem.partition(": ")[0] for problem in refused.value.problems] == [
+        "providers.inference[0].config.url (line 3)",
+        "server.port (line 4)",
+        "models[0].model_id (line 5)",
+    ]
 
 
 # --- notes ---

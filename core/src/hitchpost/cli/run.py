@@ -1,21 +1,11 @@
 """`hitchpost run`."""
 
 import os
-import re
 from pathlib import Path
 
 import click
 
-_VARIABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
-
-
-def _variables(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    pairs = [_VARIABLE.fullmatch(value) for value in values]
-    wrong = [value for value, pair in zip(values, pairs, strict=True) if pair is None]
-    if wrong:
-        # A value may be a secret, so only what stands before it is repeated.
-        raise click.BadParameter(f"{wrong[0].partition('=')[0]!r} is not of the form KEY=VALUE")
-    return {pair[1]: pair[2] for pair in pairs if pair is not None}
+from hitchpost.cli.run_config import variables_option
 
 
 @click.command()
@@ -24,10 +14,7 @@ def _variables(ctx: click.Context, param: click.Parameter, values: tuple[str, ..
 @click.option(
     "--port", type=click.IntRange(0, 65535), help="Port to listen on, 0 for any; by default the config's, else 8321."
 )
-@click.option(
-    "--env", "variables", metavar="KEY=VALUE", multiple=True, callback=_variables,
-    help="Fill ${env.KEY} in CONFIG with VALUE; may be given several times.",
-)  # fmt: skip
+@variables_option
 def run(config: Path | None, host: str | None, port: int | None, variables: dict[str, str]) -> None:
     """Start the host.
 

@@ -11,11 +11,13 @@ from pathlib import Path
 from hitchpost import __version__
 from hitchpost.api import Model, NoArguments, RequestContext
 from hitchpost.cli.output import SetupError, show_line, show_table, show_warning
-from hitchpost.config import load_run_config
+from hitchpost.cli.run_config import show_remarks
+from hitchpost.config import read_run_config
 from hitchpost.host import configure_logging, serve
 from hitchpost.host.browser_guard import is_loopback
+from hitchpost.plugin.catalog import build_catalog
 from hitchpost.plugin.discovery import PluginReport, PluginState, discover_plugins
-from hitchpost.stack import Stack, build_stack, select_plugins
+from hitchpost.stack import Stack, plan_loaded, plan_stack, select_plugins
 
 SHOWN_MODELS = 10
 
@@ -28,7 +30,9 @@ def serve_config(config_path: Path | None, environ: Mapping[str, str], *, host: 
         SetupError: there is no run config and nothing that works without one.
     """
     configure_logging(environ, sys.stderr)
-    loaded = None if config_path is None else load_run_config(config_path, environ)
+    loaded = None if config_path is None else read_run_config(config_path, environ)
+    if loaded is not None:
+        show_remarks(loaded)
     config = None if loaded is None else loaded.config
     plugins = discover_plugins(select_plugins(config))
     for report in plugins.reports:
@@ -38,9 +42,11 @@ def serve_config(config_path: Path | None, environ: Mapping[str, str], *, host: 
             "nothing to serve: no installed plugin has a preset. Install one, such as hitchpost-tiny-llama, "
             "or name a run config: hitchpost run CONFIG"
         )
-    stack = build_stack(config, plugins)
-    for note in (*(loaded.notes if loaded else ()), *stack.notes):
-        show_warning(note)
+    catalog = build_catalog(plugins.reports)
+    plan = plan_stack(None, plugins, catalog) if loaded is None else plan_loaded(loaded, plugins, catalog)
+    stack = Stack(plan, plugins, catalog)
+    for note in stack.notes:
+        show_warning(note if loaded is None else loaded.located(note))
     if not stack.providers:
         show_warning("the run config names neither providers nor presets: nothing is served")
     status = asyncio.run(_serve(stack, host, port))

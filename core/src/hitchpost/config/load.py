@@ -1,163 +1,206 @@
 """From a YAML file to a run config, with every problem found at once and each at its YAML path."""
 
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
-from hitchpost.api import RegisterModelRequest
-from hitchpost.config.placeholders import fill_placeholders, join_path
+from hitchpost.api import RegisterMemoryBankRequest, RegisterModelRequest, RegisterShieldRequest
+from hitchpost.config.document import read_yaml
+from hitchpost.config.placeholders import Filling, fill_placeholders, join_path, outer_paths
+from hitchpost.config.published_types import FOREIGN_APIS
+from hitchpost.config.readable import readable_model
 from hitchpost.config.run_config import OBSOLETE_KEYS, RunConfig
+from hitchpost.config.upgrade import Change, Upgraded, upgrade_run_config
 from hitchpost.errors import ConfigError
-
-MERGE_TAG = "tag:yaml.org,2002:merge"
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedRunConfig:
-    """A run config and what is to be said about it: notes are for the operator's eyes, none of them stops a start."""
+    """A run config, what is wrong with it, and what else is to be said about it."""
 
     config: RunConfig
-    notes: Sequence[str]
+    """Where there are problems: what could be read, see `readable_model`."""
+    name: str = "run config"
+    """Stands for the file in messages."""
+    problems: Sequence[str] = ()
+    """Each as `path: what is wrong`."""
+    notes: Sequence[str] = ()
+    """For the operator's eyes, of the same form; none of them stops a start."""
+    changes: Sequence[Change] = ()
+    """What was changed to read a file of an older form."""
+    fillings: Mapping[str, Filling] = field(default_factory=dict)
+    """By YAML path, where the strings that held placeholders came from."""
+    lines: Mapping[str, int] = field(default_factory=dict)
+    """Line of each YAML path of the file."""
+    upgraded: Upgraded = field(default_factory=lambda: Upgraded({}))
 
+    def find_line(self, path: str) -> int | None:
+        """The line of a part of the config, or of the innermost part around it that the file has."""
+        return self._line(self.upgraded.given_path(path))
 
-MAX_VALUES = 100_000
-"""How many values a run config may hold, with its aliases written out: a few lines of them can stand for billions."""
+    def located(self, remark: str) -> str:
+        """A problem or note with its line beside its path."""
+        path, colon, what = remark.partition(": ")
+        line = self.find_line(path) if colon else None
+        return remark if line is None else f"{path} (line {line}): {what}"
 
+    def located_change(self, change: Change) -> str:
+        """The same for a change, whose path is the file's own."""
+        line = self._line(change.path)
+        return str(change) if line is None else f"{change.path} (line {line}): {change.what}"
 
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML forbids a key twice in one mapping, but PyYAML silently takes the last."""
+    def _line(self, path: str) -> int | None:
+        return next((self.lines[outer] for outer in outer_paths(path) if outer in self.lines), None)
 
-    def read(self) -> Any:
-        """The document as mappings, lists and scalars."""
-        node = self.get_single_node()
-        if node is None:
-            return None
-        _count_values(node, {})
-        return self.construct_document(node)
+    def check(self, further: Sequence[str] = ()) -> None:
+        """Refuse a config with problems.
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[Hashable] = set()
-        for key_node, _ in node.value:
-            if key_node.tag == MERGE_TAG:
-                continue
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, Hashable):
-                continue
-            if key in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"key {key!r} stands here twice", key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep)
+        Args:
+            further: what else was found wrong with it.
+
+        Raises:
+            ConfigError: there are problems; it lists them all.
+        """
+        problems = [*self.problems, *(problem for problem in further if problem not in self.problems)]
+        if problems:
+            count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
+            problems.sort(key=lambda problem: self.find_line(problem.partition(": ")[0]) or 0)
+            raise ConfigError(f"{self.name} has {count}", problems=tuple(map(self.located, problems)))
 
 
 def load_run_config(path: Path, environ: Mapping[str, str]) -> LoadedRunConfig:
-    """Read, fill and validate a run config.
+    """Read, upgrade, fill and validate a run config.
 
     Raises:
         ConfigError: the file can't be read, or what it says can't be; `problems` lists everything that was found.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise ConfigError(f"run config {path} can't be read: {reason}") from error
-    try:
-        data = _UniqueKeyLoader(text).read()
-    except RecursionError as error:
-        raise ConfigError(f"run config {path} is nested too deeply") from error
-    except Exception as error:
-        # PyYAML's own text quotes the line, which may hold a key; and a bad date or number comes out as a bare ValueError.
-        raise ConfigError(f"run config {path} is not YAML: {_place_and_problem(error)}") from error
-    if not isinstance(data, dict):
-        raise ConfigError(f"run config {path} is not a mapping; it needs at least the key `providers` or `presets`")
-    loaded = parse_run_config(data, environ, name=str(path))
+    loaded = read_run_config(path, environ)
+    loaded.check()
+    return loaded
+
+
+def read_run_config(path: Path, environ: Mapping[str, str]) -> LoadedRunConfig:
+    """The same, with the problems in the answer, so that further ones can be found before all are reported.
+
+    Raises:
+        ConfigError: the file can't be read, is no YAML or no mapping; or its section `plugins` is wrong, which decides whose code is loaded.
+    """
+    name = f"run config {path}"
+    document = read_yaml(read_text(path), name)
+    if not isinstance(document.data, dict):
+        raise ConfigError(f"{name} is not a mapping; it needs at least the key `providers` or `presets`")
+    loaded = replace(_read(document.data, environ, name), lines=document.lines)
+    if is_wrong("plugins", loaded.problems):
+        loaded.check()
     config = loaded.config
     plugins = config.plugins.model_copy(update={"paths": [path.parent / file for file in config.plugins.paths]})
     image_name = config.image_name or path.stem
-    return LoadedRunConfig(config.model_copy(update={"plugins": plugins, "image_name": image_name}), loaded.notes)
+    return replace(loaded, config=config.model_copy(update={"plugins": plugins, "image_name": image_name}))
 
 
-def parse_run_config(data: dict[str, Any], environ: Mapping[str, str], *, name: str) -> LoadedRunConfig:
-    """Fill and validate what a YAML file holds; `name` stands for it in messages.
+def read_text(path: Path) -> str:
+    """The text of a run config file.
+
+    Raises:
+        ConfigError: it can't be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ConfigError(f"run config {path} can't be read: {reason}") from error
+
+
+def parse_run_config(data: Mapping[Any, Any], environ: Mapping[str, str], *, name: str) -> LoadedRunConfig:
+    """Upgrade, fill and validate what a YAML file holds; `name` stands for it in messages.
 
     Raises:
         ConfigError: with every problem found.
     """
-    old = [key for key in ("routing_table", "api_providers", "provider_map") if key in data]
-    if old:
-        raise ConfigError(
-            f"run config {name} has an older form (it has the key {old[0]}); write it as version '2', with `providers`"
-        )
-    notes = [f"{key}: means nothing to Hitchpost and is ignored" for key in OBSOLETE_KEYS if data.get(key)]
+    loaded = _read(data, environ, f"run config {name}")
+    loaded.check()
+    return loaded
+
+
+def _read(given: Mapping[Any, Any], environ: Mapping[str, str], name: str) -> LoadedRunConfig:
+    upgraded = upgrade_run_config(given)
+    notes: list[str] = []
+    problems = list(upgraded.problems)
+    fillings: dict[str, Filling] = {}
+    known = _known_parts(upgraded.data, notes)
+    filled = fill_placeholders(known, environ, problems, fillings=fillings)
+    present = {key: value for key, value in filled.items() if value is not None}
+    try:
+        config = RunConfig.model_validate(present)
+    except ValidationError as error:
+        problems += [line for line in validation_problems(error, data=present) if not is_reported(line, problems)]
+        config = readable_model(RunConfig, present)
+    for section, kind in _RESOURCES.items():
+        notes += _unknown_keys(section, kind, present.get(section))
+    return LoadedRunConfig(config, name, problems, notes, upgraded.changes, fillings, upgraded=upgraded)
+
+
+_RESOURCES: Mapping[str, type[BaseModel]] = {
+    "models": RegisterModelRequest,
+    "shields": RegisterShieldRequest,
+    "memory_banks": RegisterMemoryBankRequest,
+}
+
+
+def _known_parts(data: Mapping[Any, Any], notes: list[str]) -> dict[Any, Any]:
+    """What means something here; `notes` say what doesn't."""
+    notes += [f"{key}: means nothing to Hitchpost and is ignored" for key in OBSOLETE_KEYS if data.get(key)]
     known = set(RunConfig.model_fields)
     notes += [f"{key}: unknown key, ignored" for key in data if key not in known and key not in OBSOLETE_KEYS]
-    problems: list[str] = []
-    filled = fill_placeholders({key: value for key, value in data.items() if key in known}, environ, problems)
-    try:
-        config = RunConfig.model_validate({key: value for key, value in filled.items() if value is not None})
-    except ValidationError as error:
-        unset = {problem.partition(": ")[0] for problem in problems}
-        problems += [line for line in validation_problems(error) if line.partition(": ")[0] not in unset]
-    if problems:
-        raise ConfigError(
-            f"run config {name} has {len(problems)} problem{'s' if len(problems) > 1 else ''}", problems=tuple(problems)
-        )
-    for key in ("shields", "memory_banks", "metadata_store"):
-        if getattr(config, key):
-            notes.append(f"{key}: not served by this version of Hitchpost; ignored")
-    return LoadedRunConfig(config, notes + _unknown_model_keys(filled.get("models")))
+    parts = {key: value for key, value in data.items() if key in known}
+    providers = parts.get("providers")
+    if isinstance(providers, dict):
+        foreign = [api for api in FOREIGN_APIS if api in providers]
+        notes += [f"providers.{api}: Hitchpost has no API of this name; its providers are ignored" for api in foreign]
+        parts["providers"] = {api: entries for api, entries in providers.items() if api not in foreign}
+    return parts
 
 
-def _unknown_model_keys(models: Any) -> list[str]:
-    # The type is that of the register request, which ignores what it doesn't know; a human who mistyped is to hear of it.
+def _unknown_keys(section: str, kind: type[BaseModel], entries: Any) -> list[str]:
+    # The types are those of register requests, which ignore what they don't know; a human who mistyped is to hear of it.
     return [
-        f"models[{index}].{key}: unknown key, ignored"
-        for index, entry in enumerate(models or [])
+        f"{section}[{index}].{key}: unknown key, ignored"
+        for index, entry in enumerate(entries if isinstance(entries, list) else [])
+        if isinstance(entry, dict)
         for key in entry
-        if key not in RegisterModelRequest.model_fields
+        if key not in kind.model_fields
     ]
 
 
-def _count_values(node: yaml.Node, counts: dict[int, int]) -> int:
-    """How many values a node holds, its aliases written out; refused where it holds too many, or itself."""
-    known = counts.get(id(node))
-    if known is not None:
-        if known < 0:
-            raise yaml.MarkedYAMLError(problem="an alias stands for what it is in", problem_mark=node.start_mark)
-        return known
-    counts[id(node)] = -1
-    children: list[yaml.Node] = []
-    if isinstance(node, yaml.SequenceNode):
-        children = node.value
-    elif isinstance(node, yaml.MappingNode):
-        children = [child for pair in node.value for child in pair]
-    counts[id(node)] = count = 1 + sum(_count_values(child, counts) for child in children)
-    if count > MAX_VALUES:
-        problem = f"it holds more than {MAX_VALUES} values with its aliases written out"
-        raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
-    return count
+def is_wrong(path: str, problems: Sequence[str]) -> bool:
+    """Whether one of the problems is at a YAML path or below it."""
+    return any(problem.startswith((f"{path}:", f"{path}.", f"{path}[")) for problem in problems)
 
 
-def _place_and_problem(error: Exception) -> str:
-    if not isinstance(error, yaml.MarkedYAMLError):
-        return str(error) if isinstance(error, yaml.YAMLError) else "a date, number or tag can't be read"
-    mark = error.problem_mark or error.context_mark
-    what = " ".join((error.problem or error.context or "unknown problem").split())
-    return what if mark is None else f"line {mark.line + 1}, column {mark.column + 1}: {what}"
+def is_reported(problem: str, problems: Sequence[str]) -> bool:
+    """Whether one of the problems has the YAML path of this one."""
+    path = f"{problem.partition(': ')[0]}: "
+    return any(other.startswith(path) for other in problems)
 
 
-def validation_problems(error: ValidationError, path: str = "") -> list[str]:
-    """Each problem that pydantic found, as `path: what is wrong`, without the values, which may be secrets."""
+def validation_problems(error: ValidationError, path: str = "", data: Any = None) -> list[str]:
+    """Each problem that pydantic found, as `path: what is wrong`, without the values, which may be secrets.
+
+    Args:
+        path: YAML path of what was validated.
+        data: what was validated; steps that it doesn't have, such as the members of a union, are left out of the paths.
+    """
     lines = []
     for detail in error.errors(include_url=False, include_input=False, include_context=False):
-        where = path
+        where, value = path, data
         for step in detail["loc"]:
-            where = join_path(where, step)
+            is_there = step in value if isinstance(value, dict) else isinstance(value, list) and isinstance(step, int)
+            if is_there or data is None or (detail["type"] == "missing" and step == detail["loc"][-1]):
+                where = join_path(where, step)
+                value = value[step] if is_there else None
         message = "unknown key" if detail["type"] == "extra_forbidden" else detail["msg"]
         lines.append(f"{where or 'config'}: {message[:1].lower()}{message[1:]}")
     return lines
@@ -168,8 +211,18 @@ def validate_as(model: type[BaseModel], data: Mapping[str, Any], path: str, prob
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        problems += validation_problems(error, path)
+        problems += validation_problems(error, path, data)
         return None
 
 
-__all__ = ["LoadedRunConfig", "load_run_config", "parse_run_config", "validate_as", "validation_problems"]
+__all__ = [
+    "LoadedRunConfig",
+    "is_reported",
+    "is_wrong",
+    "load_run_config",
+    "parse_run_config",
+    "read_run_config",
+    "read_text",
+    "validate_as",
+    "validation_problems",
+]

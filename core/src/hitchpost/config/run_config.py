@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from hitchpost.api import RegisterModelRequest
+from hitchpost.api import RegisterMemoryBankRequest, RegisterModelRequest, RegisterShieldRequest
+from hitchpost.store import StoreConfig
 
 Name = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$")]
 Seconds = Annotated[float, Field(gt=0)]
@@ -30,12 +31,17 @@ class ProviderLimits(ConfigModel):
     """Within how many seconds an answer must be whole."""
 
 
+def _nothing_is_empty(value: Any) -> Any:
+    return {} if value is None else value
+
+
 class ProviderEntry(ConfigModel):
     """A provider: a configured instance of a provider type."""
 
     provider_id: Name
     provider_type: Annotated[str, Field(min_length=1)]
-    config: dict[str, Any] = Field(default_factory=dict)
+    config: Annotated[dict[str, Any], BeforeValidator(_nothing_is_empty)] = Field(default_factory=dict)
+    """What the provider type takes."""
     limits: ProviderLimits = Field(default_factory=ProviderLimits)
 
 
@@ -68,10 +74,7 @@ def _version_text(value: Any) -> Any:
 
 
 class RunConfig(ConfigModel):
-    """A whole run config.
-
-    Sections of APIs that this host doesn't serve yet are kept as they are.
-    """
+    """A whole run config."""
 
     version: Annotated[Literal["2"], BeforeValidator(_version_text)] = "2"
     image_name: str | None = None
@@ -81,9 +84,10 @@ class RunConfig(ConfigModel):
     presets: list[str] = Field(default_factory=list)
     """Presets to build beside the providers."""
     models: list[RegisterModelRequest] = Field(default_factory=list)
-    shields: list[dict[str, Any]] = Field(default_factory=list)
-    memory_banks: list[dict[str, Any]] = Field(default_factory=list)
-    metadata_store: dict[str, Any] | None = None
+    shields: list[RegisterShieldRequest] = Field(default_factory=list)
+    memory_banks: list[RegisterMemoryBankRequest] = Field(default_factory=list)
+    metadata_store: StoreConfig | None = None
+    """Where registrations are kept."""
     plugins: PluginsSection = Field(default_factory=PluginsSection)
     server: ServerConfig = Field(default_factory=ServerConfig)
 
