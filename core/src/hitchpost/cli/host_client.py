@@ -1,9 +1,10 @@
 """A running host, as the commands see it over HTTP."""
 
+import asyncio
 import json
 from asyncio import IncompleteReadError
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -44,12 +45,31 @@ class HostClient:
 
     async def list_models(self) -> list[dict[str, Any]]:
         """The registered models, as the native surface lists them."""
-        timeout = aiohttp.ClientTimeout(total=ANSWER_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S)
-        async with self._request("GET", "/alpha/models/list", timeout=timeout) as response:
-            found = _parsed(await _body(response))
-        if not isinstance(found, list) or not all(isinstance(model, dict) and "identifier" in model for model in found):
-            raise CommandError(f"what answers at {self._url} is not Hitchpost: it lists no models")
+        return await self.list_resources("models")
+
+    async def list_resources(self, resources: str) -> list[dict[str, Any]]:
+        """The registered `models`, `shields` or `memory-banks`, as the native surface lists them."""
+        found = await self._ask("GET", f"/alpha/{resources}/list")
+        if not isinstance(found, list) or not all(isinstance(item, dict) and "identifier" in item for item in found):
+            raise CommandError(f"what answers at {self._url} is not Hitchpost: it lists no {resources}")
         return found
+
+    async def list_providers(self) -> list[dict[str, Any]]:
+        """The configured providers with their states."""
+        found = await self._ask("GET", "/hitchpost/v1/providers")
+        listed = found.get("data") if isinstance(found, dict) else None
+        if not isinstance(listed, list) or not all(isinstance(item, dict) for item in listed):
+            raise CommandError(f"what answers at {self._url} is not Hitchpost: it lists no providers")
+        return listed
+
+    async def post(self, path: str, body: Mapping[str, Any]) -> Any:
+        """The answer to a JSON body."""
+        return await self._ask("POST", path, json=body)
+
+    async def _ask(self, method: str, path: str, **options: Any) -> Any:
+        timeout = aiohttp.ClientTimeout(total=ANSWER_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S)
+        async with self._request(method, path, timeout=timeout, **options) as response:
+            return _parsed(await _body(response))
 
     async def stream_chat(self, model: str, messages: list[dict[str, str]]) -> AsyncGenerator[ChatPart, None]:
         """The answer to a conversation, piece by piece."""
@@ -112,6 +132,16 @@ def _refusal(status: int, body: bytes) -> str:
     return f"the host answered with status {status}"
 
 
+def ask_host(url: str, question: Callable[[HostClient], Awaitable[Any]]) -> Any:
+    """Ask the host at `url` once, and let go of it."""
+
+    async def ask() -> Any:
+        async with aclosing(HostClient(url)) as client:
+            return await question(client)
+
+    return asyncio.run(ask())
+
+
 def model_type(model: Mapping[str, Any]) -> str:
     """Whether a listed model is an `llm` or an `embedding` model."""
     metadata = model.get("metadata")
@@ -136,4 +166,4 @@ def _parts(chunk: Any) -> list[ChatPart]:
     return parts
 
 
-__all__ = ["ChatPart", "HostClient", "model_type"]
+__all__ = ["ChatPart", "HostClient", "ask_host", "model_type"]

@@ -10,10 +10,10 @@ from hitchpost import __version__
 from hitchpost.cli.chat import chat
 from hitchpost.cli.completion import completion
 from hitchpost.cli.groups import ExtensibleGroup
-from hitchpost.cli.models import models
 from hitchpost.cli.output import CommandError, SetupError, prepare_streams
 from hitchpost.cli.plugins import plugins
 from hitchpost.cli.providers import providers
+from hitchpost.cli.resources import memory_banks, models, shields
 from hitchpost.cli.run import run
 from hitchpost.errors import ConfigError, HitchpostError
 
@@ -50,7 +50,7 @@ def program() -> None:
     """Hitchpost hosts Llama-stack-style AI backends."""
 
 
-for command in (run, chat, models, plugins, providers, completion):
+for command in (run, chat, models, shields, memory_banks, plugins, providers, completion):
     program.add_command(command)
 
 

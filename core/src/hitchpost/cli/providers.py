@@ -1,22 +1,28 @@
 """`hitchpost providers`."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from hitchpost.cli.output import show_json, show_table
+from hitchpost.cli.groups import ExtensibleGroup
+from hitchpost.cli.host_url import url_option
+from hitchpost.cli.output import show_json, show_line, show_table
 
 if TYPE_CHECKING:
     from hitchpost.api import Api
     from hitchpost.plugin.catalog import Catalog, ProviderType
 
 COLUMNS = ("api", "provider_type", "distribution", "usable", "description")
+STATUS_COLUMNS = ("api", "provider", "provider_type", "state", "serves", "reason")
 
 
-@click.command(short_help="List the provider types that a run config may name.")
+@click.group(cls=ExtensibleGroup, path="providers", invoke_without_command=True)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def providers(as_json: bool) -> None:
+@click.pass_context
+def providers(ctx: click.Context, as_json: bool) -> None:
     """List the provider types that a run config may name, and what to install for those that lack something."""
+    if ctx.invoked_subcommand is not None:
+        return
     from hitchpost.plugin.catalog import build_catalog
     from hitchpost.plugin.discovery import PluginState, discover_plugins
 
@@ -27,6 +33,33 @@ def providers(as_json: bool) -> None:
         show_json(rows)
     else:
         show_table(COLUMNS, rows)
+
+
+@providers.command("status")
+@url_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def status(url: str, as_json: bool) -> None:
+    """Show the providers of a running host: their states, with reasons, and how much they serve."""
+    from hitchpost.cli.host_client import ask_host
+
+    found = ask_host(url, lambda client: client.list_providers())
+    if as_json:
+        show_json(found)
+    elif found:
+        show_table(STATUS_COLUMNS, [_status_row(provider) for provider in found])
+    else:
+        show_line("the host has no providers")
+
+
+def _status_row(provider: dict[str, Any]) -> dict[str, str]:
+    return {
+        "api": str(provider["api"]),
+        "provider": str(provider["provider_id"]),
+        "provider_type": str(provider["provider_type"]),
+        "state": str(provider["state"]),
+        "serves": str(len(provider["serves"])),
+        "reason": provider["reason"] or "",
+    }
 
 
 def _rows(catalog: "Catalog", failed: set[str]) -> list[dict[str, str]]:
