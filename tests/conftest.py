@@ -12,6 +12,12 @@ from tests.servers import LEFT_OUT, PostgresServer, RedisServer
 
 
 @pytest.fixture(autouse=True)
+def _state_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a host remembers, a test forgets."""
+    monkeypatch.setenv("HITCHPOST_HOME", str(tmp_path_factory.mktemp("state") / "home"))
+
+
+@pytest.fixture(autouse=True)
 def _log_levels_as_before() -> Iterator[None]:
     """A command that is called in this process sets up the log; the next test must not notice."""
     loggers = [logging.getLogger(name) for name in (None, "hitchpost")]

@@ -18,7 +18,8 @@ from hitchpost.errors import (
 )
 from hitchpost.plugin import ProviderDeps
 from hitchpost.plugin.manager import HookManager
-from hitchpost.registry import Announcer, Origin, ResourceRegistry, announce
+from hitchpost.registry import Announcer, Origin, ProviderCalls, ResourceRecords, ResourceRegistry, provider_calls
+from hitchpost.store.memory import MemoryStore
 from tests.plugged import CONTEXT, Echo, NoConfig, until
 
 
@@ -51,7 +52,11 @@ class House:
     def __init__(self) -> None:
         self.registry: ResourceRegistry[Model] = ResourceRegistry(Model)
         self.hooks = HookManager()
-        self.announcer: Announcer[Model] = Announcer(self.registry, self.hooks)
+        self.store = MemoryStore()
+        self.records = ResourceRecords(Model, lambda: self.store, "test")
+        self.announcer: Announcer[Model] = Announcer(
+            self.registry, self.records, ProviderCalls(Model, self.hooks), frozenset({"p", "q"})
+        )
         self.p, self.q = self.provider("p"), self.provider("q")
 
     def provider(self, provider_id: str) -> Told:
@@ -146,7 +151,7 @@ class RustPanic(BaseException):
 async def test_nothing_is_kept_of_what_a_provider_does_not_accept(
     then: Any, error: type[HitchpostError], house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(announce, "HOOK_TIMEOUT_S", 0.01)
+    monkeypatch.setattr(provider_calls, "HOOK_TIMEOUT_S", 0.01)
     house.p.then = then
 
     with pytest.raises(error) as raised:
@@ -279,7 +284,7 @@ async def test_close_gives_up_what_takes_too_long(house: House, monkeypatch: pyt
     house.p.then = hangs
     caller = asyncio.create_task(house.announcer.register(model(), CONTEXT))
     await until(lambda: house.p.told)
-    monkeypatch.setattr(announce, "HOOK_TIMEOUT_S", 0.01)
+    monkeypatch.setattr(provider_calls, "HOOK_TIMEOUT_S", 0.01)
 
     await house.announcer.close()
     await asyncio.wait([caller])
@@ -307,7 +312,7 @@ async def test_registration_ends_though_its_provider_fails_at_it(
     then: Any, house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     await house.announcer.register(model(), CONTEXT)
-    monkeypatch.setattr(announce, "HOOK_TIMEOUT_S", 0.01)
+    monkeypatch.setattr(provider_calls, "HOOK_TIMEOUT_S", 0.01)
     house.p.then = then
 
     await house.announcer.unregister("m", CONTEXT)
@@ -357,24 +362,24 @@ async def test_refused_model_stays_listed_with_the_reason_until_it_is_accepted(h
     assert [entry.problem for entry in house.registry.entries()] == [None, None]
 
 
-async def test_model_that_was_unregistered_meanwhile_does_not_come_back(house: House) -> None:
+async def test_model_that_is_unregistered_meanwhile_does_not_come_back(house: House) -> None:
     await house.announcer.register(model("a"), CONTEXT)
     await house.announcer.register(model("b"), CONTEXT)
     go_on = asyncio.Event()
 
-    async def wait_for_a(told: Model | None) -> Any:
-        if told is not None and told.identifier == "a":
+    async def wait(told: Model | None) -> Any:
+        if told is not None:
             await go_on.wait()
 
-    house.p.then = wait_for_a
+    house.p.then = wait
     announcing = asyncio.create_task(house.announcer.announce_all("p"))
-    await until(lambda: len(house.p.told) == 3)
-    await house.announcer.unregister("b", CONTEXT)
+    await until(lambda: len(house.p.told) == 4)
+    ending = asyncio.create_task(house.announcer.unregister("b", CONTEXT))
     go_on.set()
-    await announcing
+    await asyncio.gather(announcing, ending)
 
     assert house.names() == ["a"]
-    assert house.p.told[-1][0] == "list"
+    assert [hook for hook, name, _ in house.p.told if name == "b"] == ["register", "register", "unregister"]
 
 
 # --- discovery ---
@@ -426,7 +431,7 @@ async def test_what_was_known_stays_where_a_provider_fails_to_list(
 ) -> None:
     house.p.then = answers([Model(provider_resource_id="a")])
     await house.announcer.discover("p")
-    monkeypatch.setattr(announce, "HOOK_TIMEOUT_S", 0.01)
+    monkeypatch.setattr(provider_calls, "HOOK_TIMEOUT_S", 0.01)
     house.p.then = then
 
     await house.announcer.discover("p")

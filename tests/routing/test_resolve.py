@@ -4,9 +4,10 @@ import pytest
 
 from hitchpost.api import Model
 from hitchpost.errors import BackendUnavailableError, BadRequestError, NotFoundError
+from hitchpost.llama import find_llama_model
 from hitchpost.registry import Origin, ResourceRegistry
 from hitchpost.routing import Resolver
-from hitchpost.routing.resolve import NAMED_AT_MOST, llama_meaning_of
+from hitchpost.routing.resolve import NAMED_AT_MOST
 
 LLAMA = "meta-llama/Llama-3.1-8B-Instruct"
 
@@ -20,12 +21,12 @@ def model(identifier: str, provider_id: str = "p", name: str | None = None, **me
 def resolver(
     *models: Model, discovered: Sequence[Model] = (), providers: Sequence[str] = ("p", "q")
 ) -> Resolver[Model]:
-    registry = ResourceRegistry(Model)
+    registry = ResourceRegistry(Model, find_llama_model)
     for resource in models:
         registry.add(resource, Origin.config)
     for resource in discovered:
         registry.add(resource, Origin.discovered)
-    return Resolver(registry, providers, llama_meaning_of)
+    return Resolver(registry, providers)
 
 
 def test_registered_identifier_comes_before_every_other_name() -> None:
@@ -116,7 +117,7 @@ def test_message_says_who_was_asked(providers: Sequence[str], text: str) -> None
 def test_message_does_not_list_a_thousand_models() -> None:
     models = resolver(*(model(f"m{number}") for number in range(1000)))
 
-    with pytest.raises(NotFoundError, match=f"and {1000 - NAMED_AT_MOST} more"):
+    with pytest.raises(NotFoundError, match=f"m{NAMED_AT_MOST - 1} and more"):
         models.get("x")
 
 
@@ -125,6 +126,6 @@ def test_entry_that_its_provider_refuses_is_found_but_not_usable() -> None:
     registry.add(model("mine"), Origin.config, problem="no such file")
 
     with pytest.raises(BackendUnavailableError, match="model 'mine' can't be used: no such file") as refused:
-        Resolver(registry, ["p"], llama_meaning_of).get("mine")
+        Resolver(registry, ["p"]).get("mine")
 
     assert (refused.value.is_permanent, refused.value.provider_id) == (True, "p")

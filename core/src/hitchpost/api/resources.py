@@ -6,7 +6,7 @@ A resource class says once which API serves it; the names of its provider hooks 
 
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, TypeAdapter
 
 from hitchpost.api.api_name import Api
 from hitchpost.api.wire_model import WireModel
@@ -46,6 +46,11 @@ class Resource(WireModel):
         """Name of the provider hook that is told that a registration ended."""
         return f"unregister_{cls.kind}"
 
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """A resource as it was kept; raises pydantic's ValidationError where the text is none."""
+        return cls.model_validate_json(text)
+
     def copy_with(self, **changes: Any) -> Self:
         """The same resource with some fields changed."""
         return self.model_copy(update=changes)
@@ -83,6 +88,11 @@ class MemoryBank(Resource):
 
     type: Literal["memory_bank"] = "memory_bank"
 
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """A bank of the type that the text names."""
+        return _BANK.validate_json(text)
+
 
 class VectorMemoryBank(MemoryBank):
     """Documents are cut into chunks and found by the meaning of a query."""
@@ -116,6 +126,8 @@ AnyMemoryBank = Annotated[
     VectorMemoryBank | KeyValueMemoryBank | KeywordMemoryBank | GraphMemoryBank,
     Field(discriminator="memory_bank_type"),
 ]
+
+_BANK: TypeAdapter[Any] = TypeAdapter(AnyMemoryBank)
 
 RESOURCE_KINDS: tuple[type[Resource], ...] = (Model, Shield, MemoryBank)
 """Every kind of resource, in the order in which they are registered at a start."""

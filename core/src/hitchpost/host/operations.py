@@ -20,7 +20,8 @@ async def health(request: web.Request) -> web.StreamResponse:
 
 
 async def ready(request: web.Request) -> web.StreamResponse:
-    """200 once the first build has ended and while the host isn't draining, else 503; the body shows each provider's state."""
+    """200 once the first build has ended and while the host isn't draining, else 503; the body shows each provider's state,
+    and why registrations can't be shown or changed, if so."""
     stack = request.app[STACK]
     is_ready = stack.is_ready and not request.app[LIFECYCLE].is_draining
     providers = [
@@ -34,7 +35,8 @@ async def ready(request: web.Request) -> web.StreamResponse:
         }
         for gate in stack.providers
     ]
-    return json_response({"ready": is_ready, "providers": providers}, status=200 if is_ready else 503)
+    body = {"ready": is_ready, "providers": providers, "registrations_problem": stack.registrations_problem}
+    return json_response(body, status=200 if is_ready else 503)
 
 
 async def metrics(request: web.Request) -> web.StreamResponse:

@@ -42,7 +42,7 @@ async def serve(
     Returns: the exit status of the process: 0 after a signal, 1 where the stack could not be started.
 
     Raises:
-        ConfigError: the address can't be listened on.
+        ConfigError: the address can't be listened on, or the store of registrations can't be used as it is.
     """
     host = stack.server.host if host is None else host
     port = stack.server.port if port is None else port
@@ -86,8 +86,11 @@ async def _run_until(stopped: "_Stopped", stack: Stack, on_ready: Callable[[], A
     waiting = asyncio.create_task(stopped.first.wait(), name="wait for a signal")
     try:
         await asyncio.wait([starting, waiting], return_when=asyncio.FIRST_COMPLETED)
-        if starting.done() and starting.exception() is not None:
-            log.error("the stack could not be started", exc_info=starting.exception())
+        failure = starting.exception() if starting.done() else None
+        if isinstance(failure, ConfigError):
+            raise failure
+        if failure is not None:
+            log.error("the stack could not be started", exc_info=failure)
             return 1
         if starting.done():
             # What is alive now stays alive: the collector need not look at it again.

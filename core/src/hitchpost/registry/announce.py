@@ -1,35 +1,66 @@
-"""Telling providers what is registered, and asking them what they serve.
+"""Keeping the registry of one kind, its store and its providers in step.
 
-Registering and unregistering run to their end though the caller left: half of one is worse than all of it.
+A registration is told to its provider, then stored, then shown; its end is noted, stored, then told. So a process that dies at any moment leaves
+a registration whole or not at all, and a provider that could not be told is told later. Both run to their end though the caller left: half
+of one is worse than all of it.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable
-from typing import Any, Generic
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from typing import Generic, TypeVar
 from weakref import WeakValueDictionary
 
 from hitchpost.api import RequestContext
-from hitchpost.errors import BadBackendAnswerError, DeadlineExceededError, HitchpostError, ProviderDefectError
-from hitchpost.plugin.foreign import is_failure
-from hitchpost.plugin.manager import HookManager
+from hitchpost.errors import (
+    BackendUnavailableError,
+    BadRequestError,
+    ConflictError,
+    DeadlineExceededError,
+    HitchpostError,
+)
+from hitchpost.registry import provider_calls
 from hitchpost.registry.owned_tasks import OwnedTasks
-from hitchpost.registry.registry import Origin, ResourceRegistry, ResourceT
+from hitchpost.registry.provider_calls import ProviderCalls
+from hitchpost.registry.records import ResourceRecords
+from hitchpost.registry.registry import Entry, Origin, ResourceRegistry, ResourceT
 
-HOOK_TIMEOUT_S = 30.0
-"""How long a provider may take over one hook."""
+SIDE_BY_SIDE = 16
+"""How many resources are announced at a time."""
+PATIENCE = 3
+"""After so many time limits that passed, a provider is not asked about the rest; that is done later."""
+ASKED_AGAIN = 256
+"""How many refused resources a provider is asked about again at a time."""
 
+T = TypeVar("T")
 log = logging.getLogger("hitchpost.registry")
 
 
 class Announcer(Generic[ResourceT]):
-    """Keeps a registry and its providers in step."""
+    """Keeps one kind of resource in step.
 
-    def __init__(self, registry: ResourceRegistry[ResourceT], hooks: HookManager) -> None:
+    Args:
+        registry: what is shown.
+        records: what is stored.
+        calls: how providers are told.
+        provider_ids: the providers that this host has; a stored resource of another one is listed and can't be used.
+    """
+
+    def __init__(
+        self,
+        registry: ResourceRegistry[ResourceT],
+        records: ResourceRecords[ResourceT],
+        calls: ProviderCalls[ResourceT],
+        provider_ids: Collection[str],
+    ) -> None:
         self._registry = registry
-        self._hooks = hooks
+        self._records = records
+        self._calls = calls
+        self._provider_ids = provider_ids
         self._owned = OwnedTasks()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._changed_during_scan: set[str] | None = None
+        self._first_asked_again = 0
 
     async def register(self, resource: ResourceT, context: RequestContext | None) -> ResourceT:
         """Announce a resource to its provider and keep it if the provider accepts.
@@ -38,131 +69,263 @@ class Announcer(Generic[ResourceT]):
 
         Raises:
             ConflictError: the identifier has another owner.
+            BackendUnavailableError: the store can't be reached.
             HitchpostError: whatever the provider refuses with; nothing is kept then.
         """
         return await self._owned.run_to_end(self._register(resource, context))
 
     async def unregister(self, identifier: str, context: RequestContext | None) -> None:
-        """End a registration that came through the API; a provider that fails at it is reported, and the registration ends all the same."""
+        """End a registration that came through the API; a provider that fails at it is reported and told again later.
+
+        Raises:
+            NotFoundError: nothing is registered under the identifier.
+            ConflictError: it wasn't registered through the API.
+            BackendUnavailableError: the store can't be reached.
+        """
         await self._owned.run_to_end(self._unregister(identifier, context))
 
     async def announce_all(self, provider_id: str) -> None:
-        """Tell a provider that has just started what is registered at it, and ask what it serves by itself.
+        """Tell a provider that has just started what ended and what is registered at it, and ask what it serves by itself.
 
         What it refuses stays listed, with the reason, and can't be used.
         """
-        registered = [
-            entry for entry in self._registry.of_provider(provider_id) if entry.origin is not Origin.discovered
-        ]
-        for entry in registered:
-            async with self._lock(entry.resource.identifier):
-                if not self._registry.is_current(entry):
-                    continue
-                try:
-                    accepted = await self._tell(entry.resource, None)
-                except HitchpostError as error:
-                    entry.problem = error.message
-                    log.warning("provider %s refuses %s: %s", provider_id, entry.resource.identifier, error.message)
-                else:
-                    self._registry.add(accepted, entry.origin)
+        await self._settle_endings(provider_id)
+        await self._announce(
+            provider_id,
+            [entry for entry in self._registry.of_provider(provider_id) if entry.origin is not Origin.discovered],
+        )
+        await self.discover(provider_id)
+
+    async def look_again(self, provider_id: str) -> None:
+        """Tell a running provider what it refused or failed at before, and ask what it serves by itself."""
+        await self._settle_endings(provider_id)
+        refused = [entry for entry in self._registry.of_provider(provider_id) if entry.problem is not None]
+        # Not all of very many at once, but each in its turn.
+        start = self._first_asked_again % len(refused) if len(refused) > ASKED_AGAIN else 0
+        self._first_asked_again = start + ASKED_AGAIN
+        await self._announce(provider_id, (refused[start:] + refused[:start])[:ASKED_AGAIN])
         await self.discover(provider_id)
 
     async def discover(self, provider_id: str) -> None:
         """Ask a provider what it serves by itself; where it fails, what was known of it stays."""
-        kind = self._registry.kind
-        hook = self._hooks.find_provider_hook(kind.list_hook(), kind.served_by, provider_id)
-        if hook is None:
-            return
-        try:
-            listed = await self._limited(hook, kind.list_hook(), provider_id)
-        except HitchpostError as error:
-            log.warning("provider %s can't list what it serves: %s", provider_id, error.message)
-            return
-        if not isinstance(listed, list | tuple) or not all(isinstance(item, kind) for item in listed):
-            what = f"hook {kind.list_hook()} answered what is no list of {kind.__name__}"
-            log.warning("provider %s can't list what it serves: %s", provider_id, what)
-            return
-        resources = [
-            item.copy_with(identifier=f"{provider_id}/{item.provider_resource_id}", provider_id=provider_id)
-            for item in listed
-        ]
-        self._registry.replace_discovered(provider_id, resources)
+        served = await self._calls.served(provider_id)
+        if served is not None:
+            self._registry.replace_discovered(provider_id, served)
 
     def forget_discovered(self, provider_id: str) -> None:
         """Discovered resources vanish with their backend."""
         self._registry.replace_discovered(provider_id, [])
 
+    def key_prefix(self) -> str:
+        """What the store's keys of this kind's registrations start with; the identifier follows."""
+        return self._records.registered_prefix()
+
+    async def reconcile_configured(self) -> None:
+        """Compare the run config with what it registered before: the providers of what is gone are to be told."""
+        before = await self._records.configured()
+        now = {entry.resource.identifier: entry.declared for entry in self._registry.of_origin(Origin.config)}
+        for identifier, old in before.items():
+            new = now.get(identifier)
+            if new is None or new.provider_id != old.provider_id:
+                log.info("the run config no longer registers %s at provider %s", identifier, old.provider_id)
+                await self._records.keep_ending(old)
+            if new is None:
+                await self._records.forget_configured(identifier)
+        for identifier, new in now.items():
+            if before.get(identifier) != new:
+                try:
+                    await self._records.keep_configured(new)
+                except BadRequestError as error:
+                    log.warning("%s of the run config can't be remembered: %s", identifier, error.message)
+
+    async def take_in_all(self) -> None:
+        """Bring the registry up to what is stored, whatever has happened since."""
+        self._changed_during_scan = set()
+        try:
+            stored = await self._records.registered()
+            known = {entry.resource.identifier: entry.declared for entry in self._registry.of_origin(Origin.api)}
+            changed = [
+                identifier
+                for identifier in (*stored, *(known.keys() - stored.keys()))
+                if stored.get(identifier) != known.get(identifier)
+            ]
+
+            async def take_in(identifier: str) -> None:
+                async with self._lock(identifier):
+                    if identifier in (self._changed_during_scan or ()):
+                        await self._catch_up(identifier)
+                    else:
+                        await self._take_in(identifier, stored.get(identifier))
+
+            await _side_by_side(changed, take_in)
+        finally:
+            self._changed_during_scan = None
+
+    async def take_in(self, identifier: str) -> None:
+        """Bring one identifier up to what is stored, as another host has changed it."""
+        async with self._lock(identifier):
+            await self._catch_up(identifier)
+
     async def close(self) -> None:
         """Wait for registrations that are under way; what takes longer than a hook may is given up."""
-        await self._owned.close(HOOK_TIMEOUT_S)
+        await self._owned.close(provider_calls.HOOK_TIMEOUT_S)
 
     async def _register(self, resource: ResourceT, context: RequestContext | None) -> ResourceT:
+        self._records.check_identifier(resource.identifier)
         async with self._lock(resource.identifier):
+            self._note_change(resource.identifier)
+            await self._catch_up(resource.identifier)
             stored = self._registry.find_same(resource)
             if stored is not None:
                 return stored
+            self._registry.check_room()
             self._registry.check_sharing(resource)
-            accepted = await self._tell(resource, context)
+            accepted = await self._calls.register(resource, context)
             try:
                 self._registry.check_sharing(accepted)
+                is_kept = await self._keep(accepted)
             except HitchpostError:
-                await self._untell(accepted, context)
+                await self._withdraw(accepted, context)
                 raise
-            shadowing = self._registry.add(accepted, Origin.api)
-            if shadowing:
-                log.info("%s", shadowing)
+            if not is_kept:
+                return await self._give_way(accepted, context)
+            self._report(self._registry.add(accepted, Origin.api))
             return accepted
 
     async def _unregister(self, identifier: str, context: RequestContext | None) -> None:
         async with self._lock(identifier):
-            entry = self._registry.get_unregisterable(identifier)
+            self._note_change(identifier)
+            await self._catch_up(identifier)
+            resource = self._registry.get_unregisterable(identifier).resource
+            is_to_tell = self._calls.wants_endings(resource.provider_id)
+            if is_to_tell:
+                await self._records.keep_ending(resource)
+            await self._records.remove(identifier)
             self._registry.remove(identifier, Origin.api)
-            await self._untell(entry.resource, context)
+            if await self._withdraw(resource, context) and is_to_tell:
+                await self._forget_ending(resource)
 
-    async def _untell(self, resource: ResourceT, context: RequestContext | None) -> None:
-        kind, provider_id = self._registry.kind, resource.provider_id
-        hook = self._hooks.find_provider_hook(kind.unregister_hook(), kind.served_by, provider_id)
-        if hook is None:
+    async def _keep(self, accepted: ResourceT) -> bool:
+        try:
+            return await self._records.add(accepted)
+        except BackendUnavailableError:
+            # It has happened whole or not at all, and only a look tells which. Where that fails too, the next scan will.
+            if await self._records.find(accepted.identifier) == accepted:
+                return True
+            raise
+
+    async def _give_way(self, accepted: ResourceT, context: RequestContext | None) -> ResourceT:
+        """Another host has registered the identifier at the same moment."""
+        winner = await self._records.find(accepted.identifier)
+        if winner is None or winner.provider_id != accepted.provider_id:
+            await self._withdraw(accepted, context)
+        await self._take_in(accepted.identifier, winner)
+        stored = self._registry.find_same(accepted)
+        if stored is None:
+            raise ConflictError(
+                f"{self._registry.noun} {accepted.identifier!r} was registered and unregistered elsewhere at the same moment, "
+                f"or the store holds something unreadable in its place; register it again or choose another identifier"
+            )
+        return stored
+
+    async def _withdraw(self, resource: ResourceT, context: RequestContext | None) -> bool:
+        """Tell a provider that a registration ended; where another origin has it registered there too, tell it of that one again.
+
+        Returns: whether it knows now.
+        """
+        rest = self._registry.find_registered_at(resource.identifier, resource.provider_id)
+        if rest is None:
+            return await self._calls.unregister(resource, context)
+        await self._tell(rest)
+        return True
+
+    async def _catch_up(self, identifier: str) -> None:
+        await self._take_in(identifier, await self._records.find(identifier))
+
+    async def _take_in(self, identifier: str, stored: ResourceT | None) -> None:
+        known = self._registry.find_from(identifier, Origin.api)
+        if stored == (known.declared if known else None):
             return
+        if known is not None and (stored is None or stored.provider_id != known.resource.provider_id):
+            self._registry.remove(identifier, Origin.api)
+            is_running = self._calls.is_running(known.resource.provider_id)
+            # One that doesn't run remembers nothing of its own, or shares its memory with the host that has told it.
+            if is_running and not await self._withdraw(known.resource, None):
+                await self._records.keep_ending(known.resource)
+        if stored is not None:
+            accepted, problem = await self._ask(stored)
+            self._report(self._registry.add(accepted, Origin.api, problem, declared=stored))
+
+    async def _ask(self, declared: ResourceT) -> tuple[ResourceT, str | None]:
+        """What its provider makes of a resource, and why it can't be used, if so."""
+        if declared.provider_id not in self._provider_ids:
+            return declared, f"this host has no provider {declared.provider_id} of {self._registry.kind.served_by}"
         try:
-            await self._limited(hook, kind.unregister_hook(), provider_id, **{kind.kind: resource, "context": context})
+            return await self._calls.register(declared, None), None
         except HitchpostError as error:
-            log.warning("provider %s failed to unregister %s: %s", provider_id, resource.identifier, error.message)
+            log.warning("provider %s refuses %s: %s", declared.provider_id, declared.identifier, error.message)
+            return declared, error.message
 
-    async def _tell(self, resource: ResourceT, context: RequestContext | None) -> ResourceT:
-        kind = self._registry.kind
-        hook = self._hooks.find_provider_hook(kind.register_hook(), kind.served_by, resource.provider_id)
-        if hook is None:
-            return resource
-        arguments = {kind.kind: resource, "context": context}
-        completed = await self._limited(hook, kind.register_hook(), resource.provider_id, **arguments)
-        if completed is None:
-            return resource
-        if not isinstance(completed, kind):
-            message = (
-                f"hook {kind.register_hook()} of provider {resource.provider_id} answered {type(completed).__name__}"
-            )
-            raise BadBackendAnswerError(message, provider_id=resource.provider_id)
-        return completed.copy_with(identifier=resource.identifier, provider_id=resource.provider_id)
+    async def _announce(self, provider_id: str, entries: Collection[Entry[ResourceT]]) -> None:
+        wants_to_hear = self._calls.wants_registrations(provider_id)
+        late = 0
 
-    async def _limited(self, call: Callable[..., Any], hook: str, provider_id: str, **arguments: Any) -> Any:
+        async def announce(entry: Entry[ResourceT]) -> None:
+            nonlocal late
+            if not wants_to_hear:
+                entry.problem = None
+            elif late >= PATIENCE:
+                entry.problem = f"provider {provider_id} took too long over others; it will be asked again"
+            else:
+                async with self._lock(entry.resource.identifier):
+                    if self._registry.is_current(entry):
+                        late += await self._tell(entry)
+
+        await _side_by_side(entries, announce)
+
+    async def _tell(self, entry: Entry[ResourceT]) -> bool:
+        """Announce an entry to its owner. Returns whether the owner took too long."""
+        provider_id, identifier = entry.resource.provider_id, entry.resource.identifier
         try:
-            async with asyncio.timeout(HOOK_TIMEOUT_S) as limit:
-                return await call(**arguments)
-        except BaseException as error:
-            if not is_failure(error):
-                raise
-            if limit.expired():
-                message = f"provider {provider_id} did not answer {hook} within {HOOK_TIMEOUT_S:g} s"
-                raise DeadlineExceededError(message, provider_id=provider_id) from error
-            if isinstance(error, HitchpostError):
-                error.provider_id = error.provider_id or provider_id
-                raise
-            log.exception("hook %s of provider %s failed", hook, provider_id)
-            message = (
-                f"hook {hook} of provider {provider_id} failed with {type(error).__name__}; the log has the details"
-            )
-            raise ProviderDefectError(message, provider_id=provider_id) from error
+            accepted = await self._calls.register(entry.declared, None)
+        except HitchpostError as error:
+            if entry.problem != error.message:
+                log.warning("provider %s refuses %s: %s", provider_id, identifier, error.message)
+            entry.problem = error.message
+            return isinstance(error, DeadlineExceededError)
+        entry.problem = None
+        if accepted != entry.resource:
+            self._registry.add(accepted, entry.origin, declared=entry.declared)
+        return False
+
+    async def _settle_endings(self, provider_id: str) -> None:
+        """Tell a provider of ends that it could not be told of before; what can't be done now is done at the next occasion."""
+        try:
+            for ended in await self._records.endings(provider_id):
+                async with self._lock(ended.identifier):
+                    stored = await self._records.find(ended.identifier)
+                    is_stored = stored is not None and stored.provider_id == provider_id
+                    if is_stored or self._registry.find_registered_at(ended.identifier, provider_id) is not None:
+                        continue
+                    if await self._calls.unregister(ended, None):
+                        await self._records.forget_ending(ended)
+        except BackendUnavailableError as error:
+            log.warning("provider %s can't be told yet what has ended: %s", provider_id, error.message)
+
+    async def _forget_ending(self, resource: ResourceT) -> None:
+        try:
+            await self._records.forget_ending(resource)
+        except BackendUnavailableError as error:
+            # The registration has ended; its provider will merely hear of it twice.
+            log.warning("the end of %s can't be ticked off: %s", resource.identifier, error.message)
+
+    def _note_change(self, identifier: str) -> None:
+        if self._changed_during_scan is not None:
+            self._changed_during_scan.add(identifier)
+
+    def _report(self, shadowing: str | None) -> None:
+        if shadowing:
+            log.warning("%s", shadowing)
 
     def _lock(self, identifier: str) -> asyncio.Lock:
         lock = self._locks.get(identifier)
@@ -171,4 +334,18 @@ class Announcer(Generic[ResourceT]):
         return lock
 
 
-__all__ = ["HOOK_TIMEOUT_S", "Announcer"]
+async def _side_by_side(items: Iterable[T], work: Callable[[T], Awaitable[None]]) -> None:
+    """Work on all, some at a time, letting others have their turn."""
+    waiting = iter(items)
+
+    async def worker() -> None:
+        for item in waiting:
+            await work(item)
+            await asyncio.sleep(0)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(SIDE_BY_SIDE):
+            group.create_task(worker())
+
+
+__all__ = ["Announcer"]

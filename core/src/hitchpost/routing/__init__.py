@@ -3,7 +3,7 @@
 from hitchpost.routing.batch import BatchInferenceRouter
 from hitchpost.routing.gate import ProviderGate, ProviderState
 from hitchpost.routing.inference import InferenceRouter
-from hitchpost.routing.resolve import Resolver, llama_meaning_of
+from hitchpost.routing.resolve import Resolver
 from hitchpost.routing.resources import MemoryRouter, SafetyRouter, check_bank_type
 from hitchpost.routing.single import AgentsRouter, TelemetryRouter
 
@@ -18,5 +18,4 @@ __all__ = [
     "SafetyRouter",
     "TelemetryRouter",
     "check_bank_type",
-    "llama_meaning_of",
 ]

@@ -1,24 +1,15 @@
 """From the identifier in a request to the resource that it names."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from itertools import islice
 from typing import Generic
 
-from hitchpost.api import Resource
 from hitchpost.errors import BackendUnavailableError, BadRequestError, NotFoundError, quoted
-from hitchpost.llama import find_llama_model
 from hitchpost.registry import Entry, ResourceRegistry
 from hitchpost.registry.registry import ResourceT
 
 NAMED_AT_MOST = 20
 """How many identifiers an error message lists."""
-
-
-MeaningOf = Callable[[str], Callable[[ResourceT], bool] | None]
-"""For an identifier that is a known name, what tells which resources it names; else None."""
-
-
-def no_other_meaning(identifier: str) -> None:
-    """For kinds of resources that have no well-known names."""
 
 
 class Resolver(Generic[ResourceT]):
@@ -28,18 +19,11 @@ class Resolver(Generic[ResourceT]):
     Args:
         registry: the resources of one kind.
         provider_ids: the providers that may own them, for messages.
-        meaning_of: for an identifier that is a known name, tells which resources it names; else None.
     """
 
-    def __init__(
-        self,
-        registry: ResourceRegistry[ResourceT],
-        provider_ids: Sequence[str],
-        meaning_of: MeaningOf[ResourceT],
-    ) -> None:
+    def __init__(self, registry: ResourceRegistry[ResourceT], provider_ids: Sequence[str]) -> None:
         self._registry = registry
         self._provider_ids = provider_ids
-        self._meaning_of = meaning_of
 
     def get_entry(self, identifier: str) -> Entry[ResourceT]:
         """What `identifier` names, whether or not it can be used at present.
@@ -60,18 +44,16 @@ class Resolver(Generic[ResourceT]):
         entry = self.get_entry(identifier)
         if entry.problem is not None:
             raise BackendUnavailableError(
-                f"{self._noun()} {quoted(identifier)} can't be used: {entry.problem}",
+                f"{self._registry.noun} {quoted(identifier)} can't be used: {entry.problem}",
                 provider_id=entry.resource.provider_id,
                 is_permanent=True,
             )
         return entry.resource
 
     def _by_other_name(self, identifier: str) -> Entry[ResourceT]:
-        means = self._meaning_of(identifier)
-        if means is not None:
-            aliases = [entry for entry in self._registry.entries() if means(entry.resource)]
-            if aliases:
-                return self._only_owner(identifier, aliases)
+        aliases = self._registry.of_meaning(identifier)
+        if aliases:
+            return self._only_owner(identifier, aliases)
         provider_id, _, rest = identifier.partition("/")
         if rest and provider_id in self._provider_ids:
             owned = [
@@ -89,8 +71,12 @@ class Resolver(Generic[ResourceT]):
     def _only_owner(self, identifier: str, entries: list[Entry[ResourceT]]) -> Entry[ResourceT]:
         owners = sorted({entry.resource.provider_id for entry in entries})
         if len(owners) > 1:
-            choices = ", ".join(sorted(entry.resource.identifier for entry in entries))
-            message = f"{self._noun()} {quoted(identifier)} is served by several providers ({', '.join(owners)}); ask for one of: {choices}"
+            choices = sorted(entry.resource.identifier for entry in entries)
+            more = f" and {len(choices) - NAMED_AT_MOST} more" if len(choices) > NAMED_AT_MOST else ""
+            message = (
+                f"{self._registry.noun} {quoted(identifier)} is served by several providers ({', '.join(owners)}); "
+                f"ask for one of: {', '.join(choices[:NAMED_AT_MOST])}{more}"
+            )
             raise BadRequestError(message, param=f"{self._registry.kind.kind}_id")
         return entries[0]
 
@@ -103,8 +89,9 @@ class Resolver(Generic[ResourceT]):
                 by = f"by provider: `{only}`"
             case several:
                 by = f"by any of the providers: {', '.join(several)}"
-        known = [entry.resource.identifier for entry in self._registry.entries()]
-        more = f" and {len(known) - NAMED_AT_MOST} more" if len(known) > NAMED_AT_MOST else ""
+        # Whoever asks for what isn't there must not make the host walk through everything that is.
+        known = [entry.resource.identifier for entry in islice(self._registry.entries(), NAMED_AT_MOST + 1)]
+        more = " and more" if len(known) > NAMED_AT_MOST else ""
         listed = ", ".join(known[:NAMED_AT_MOST]) or "none"
         route = f"POST /alpha/{self._registry.kind.kind.replace('_', '-')}s/register"
         return NotFoundError(
@@ -112,25 +99,5 @@ class Resolver(Generic[ResourceT]):
             param=f"{self._registry.kind.kind}_id",
         )
 
-    def _noun(self) -> str:
-        return self._registry.kind.kind.replace("_", " ")
 
-
-def llama_meaning_of(identifier: str) -> Callable[[Resource], bool] | None:
-    """For a name of a Llama model (descriptor, repository id, alias): whether a resource is that model under any of its names."""
-    wanted = find_llama_model(identifier)
-    if wanted is None:
-        return None
-
-    def is_wanted(resource: Resource) -> bool:
-        names = (
-            resource.identifier,
-            resource.provider_resource_id,
-            getattr(resource, "metadata", {}).get("llama_model"),
-        )
-        return any(isinstance(name, str) and find_llama_model(name) == wanted for name in names)
-
-    return is_wanted
-
-
-__all__ = ["Resolver", "llama_meaning_of"]
+__all__ = ["Resolver"]

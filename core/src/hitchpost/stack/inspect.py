@@ -23,12 +23,15 @@ from hitchpost.routing import ProviderGate, ProviderState
 
 
 class ServedResource(WireModel):
-    """A resource of a provider; `problem` says why it can't be used now, if so."""
+    """A resource of a provider."""
 
     kind: str
     identifier: str
     origin: str
     problem: str | None = None
+    """Why it can't be used now, if so."""
+    shadowing: str | None = None
+    """Which registration of the identifier shadows which, where there are several."""
 
 
 class ProviderStatus(WireModel):
@@ -92,7 +95,6 @@ class HostInspect:
         except NotFoundError:
             plugin = None
         registry = self._registries.get(gate.api)
-        entries = registry.of_provider(gate.provider_id) if registry else []
         return ProviderStatus(
             api=gate.api,
             provider_id=gate.provider_id,
@@ -108,9 +110,12 @@ class HostInspect:
                     identifier=entry.resource.identifier,
                     origin=entry.origin.name,
                     problem=entry.problem,
+                    shadowing=registry.describe_shadowing(entry.resource.identifier),
                 )
-                for entry in entries
-            ],
+                for entry in registry.of_provider(gate.provider_id)
+            ]
+            if registry
+            else [],
             provider_data=gate.provider_data.model_json_schema() if gate.provider_data else None,
         )
 

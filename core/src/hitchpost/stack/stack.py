@@ -5,13 +5,13 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hitchpost.api import PROVIDABLE, RESOURCE_KINDS, Api, Inference, Model, Models
+from hitchpost.api import PROVIDABLE, Api, Inference, MemoryBank, Model, Models, Resource
 from hitchpost.config import RunConfig, ServerConfig, state_home
 from hitchpost.errors import UnsupportedError
 from hitchpost.plugin import ProviderDeps
 from hitchpost.plugin.catalog import Catalog, build_catalog
 from hitchpost.plugin.discovery import Plugins, PluginSelection, discover_plugins
-from hitchpost.registry import Announcer, RegisteredModels, ResourceRegistry
+from hitchpost.registry import REGISTRY_APIS, Persistence, RegisteredResources
 from hitchpost.routing import (
     AgentsRouter,
     BatchInferenceRouter,
@@ -22,12 +22,12 @@ from hitchpost.routing import (
     Resolver,
     SafetyRouter,
     TelemetryRouter,
-    llama_meaning_of,
+    check_bank_type,
 )
-from hitchpost.routing.resolve import MeaningOf, no_other_meaning
 from hitchpost.stack.build import STOP_TIMEOUT_S, Supervisor
 from hitchpost.stack.inspect import HostInspect
 from hitchpost.stack.plan import ProviderPlan, StackPlan, plan_stack
+from hitchpost.stack.registries import announcers_of, open_registry_store, registries_of
 
 log = logging.getLogger("hitchpost.stack")
 
@@ -58,16 +58,10 @@ class Stack:
             for planned in plan.providers
         }
         self.providers: Sequence[ProviderGate] = tuple(self._gates.values())
-        self._registries: dict[Api, ResourceRegistry[Any]] = {
-            kind.served_by: ResourceRegistry(kind) for kind in RESOURCE_KINDS
-        }
-        for planned_resource in plan.resources:
-            resource = planned_resource.request.resource(planned_resource.provider_id)
-            shadowing = self._registries[resource.served_by].add(resource, planned_resource.origin)
-            if shadowing:
-                log.warning("%s", shadowing)
-        self._announcers = {api: Announcer(registry, plugins.manager) for api, registry in self._registries.items()}
-        self.model_names: Resolver[Model] = self._resolver(Api.inference, llama_meaning_of)
+        self._registries = registries_of(plan)
+        self._persistence = Persistence(lambda: open_registry_store(plan))
+        self._announcers = announcers_of(plan, self._registries, self._persistence, plugins.manager)
+        self.model_names: Resolver[Model] = self._resolver(Api.inference)
         """From a model's name in a request to the registered model."""
         self._routers: Mapping[Api, Any] = self._make_routers()
         self._supervisors = [self._supervisor(planned) for planned in plan.start_order]
@@ -77,13 +71,9 @@ class Stack:
     def _make_routers(self) -> dict[Api, Any]:
         """What answers each API: the registries and inspect always, the others where a provider is configured."""
         gates = {api: {gate.provider_id: gate for gate in self.providers if gate.api is api} for api in PROVIDABLE}
-        models = RegisteredModels(
-            self._registries[Api.inference],
-            self._announcers[Api.inference],
-            tuple(gates[Api.inference]),
-            lambda provider_id: gates[Api.inference][provider_id].check_serving(),
-        )
-        routers: dict[Api, Any] = {Api.models: models, Api.inspect: HostInspect(self.providers, self._catalog, self._registries)}
+        routers: dict[Api, Any] = {Api.inspect: HostInspect(self.providers, self._catalog, self._registries)}
+        for registered in REGISTRY_APIS:
+            routers[registered.api] = self._registered(registered, gates[registered.kind.served_by])
         if gates[Api.inference]:
             inference = InferenceRouter(self.model_names, gates[Api.inference])
             routers |= {Api.inference: inference, Api.batch_inference: BatchInferenceRouter(inference)}
@@ -95,6 +85,18 @@ class Stack:
             for gate in gates[api].values():
                 routers[api] = router(gate)
         return routers
+
+    def _registered(
+        self, registered: type[RegisteredResources[Any]], gates: Mapping[str, ProviderGate]
+    ) -> RegisteredResources[Any]:
+        def check_owner(resource: Resource) -> None:
+            gate = gates[resource.provider_id]
+            gate.check_serving()
+            if isinstance(resource, MemoryBank):
+                check_bank_type(resource, gate)
+
+        served_by = registered.kind.served_by
+        return registered(self._registries[served_by], self._announcers[served_by], tuple(gates), check_owner)
 
     def get_router(self, api: Api) -> Any:
         """What answers an API: an implementation of its Protocol.
@@ -129,9 +131,14 @@ class Stack:
         router: HostInspect = self.get_router(Api.inspect)
         return router
 
-    def _resolver(self, api: Api, meaning_of: MeaningOf[Any] = no_other_meaning) -> Resolver[Any]:
+    def _resolver(self, api: Api) -> Resolver[Any]:
         provider_ids = tuple(gate.provider_id for gate in self.providers if gate.api is api)
-        return Resolver(self._registries[api], provider_ids, meaning_of)
+        return Resolver(self._registries[api], provider_ids)
+
+    @property
+    def registrations_problem(self) -> str | None:
+        """Why registrations made through the API can't be shown or changed now, if so."""
+        return self._persistence.problem
 
     @property
     def is_ready(self) -> bool:
@@ -139,7 +146,14 @@ class Stack:
         return self._was_built and not self._is_draining
 
     async def start(self) -> None:
-        """Start every provider, and return when each was tried once; those that failed are retried in the background."""
+        """Open the store of registrations, start every provider, and return when each was tried once.
+
+        Providers that failed are retried in the background, and so is a store that can't be reached.
+
+        Raises:
+            ConfigError: the store can't be used as it is.
+        """
+        await self._persistence.start(tuple(self._announcers.values()))
         for supervisor in self._supervisors:
             called = [other for other in self._supervisors if other.plan.api in supervisor.plan.calls]
             supervisor.run(after=[other.first_attempt for other in called])
@@ -163,6 +177,7 @@ class Stack:
             callers = [other for other in self._supervisors if supervisor.plan.api in other.plan.calls]
             steps.append(supervisor.stop(after=[other.stopped for other in callers]))
         await asyncio.gather(*steps)
+        await self._persistence.stop()
 
     def _supervisor(self, planned: ProviderPlan) -> Supervisor:
         gate = self._gates[planned.key]
@@ -183,7 +198,7 @@ class Stack:
             if has_started:
                 await announcer.announce_all(planned.provider_id)
             else:
-                await announcer.discover(planned.provider_id)
+                await announcer.look_again(planned.provider_id)
 
         def withdraw() -> None:
             if planned.api in self._announcers:
