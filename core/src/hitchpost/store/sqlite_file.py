@@ -10,6 +10,8 @@ BUSY_TIMEOUT_S = 5.0
 """How long another process may hold the file's lock."""
 MAX_CHECKED_BYTES = 256 * 1024 * 1024
 """Files up to this size are read through when they are opened."""
+SHORTEST_BYTES = 512
+"""One page of the smallest size that SQLite knows."""
 APPLICATION_ID = 0x48504B56
 """`HPKV`, in the file's header."""
 FORMAT_VERSION = 1
@@ -73,6 +75,9 @@ def _make_file(path: Path) -> None:
     except FileExistsError:
         if not path.is_file():
             raise ConfigError(f"store file {path} can't be made: something else than a file is there") from None
+        # SQLite takes a file that is shorter than any database for an empty one, and writes over it.
+        if 0 < path.stat().st_size < SHORTEST_BYTES:
+            raise ConfigError(f"store file {path} can't be used: it is no SQLite database. {WHAT_TO_DO}") from None
     except OSError as error:
         raise ConfigError(f"store file {path} can't be made: {error.strerror}") from error
 
