@@ -100,6 +100,21 @@ async def test_nested_arguments_become_json_text_below_the_first_level(odd: OddH
     assert call["arguments"] == {"a": {"b": '[1, {"c": null}]', "d": 2}, "e": [1, "[2]"], "f": None, "g": "x"}
 
 
+async def test_call_that_can_not_be_read_goes_out_as_text_and_the_others_stay_calls(odd: OddHost) -> None:
+    odd.provider.events = [
+        TextDelta("So: "),
+        ToolCallStart(0, "id-0", "f"), ToolCallDelta(0, '{"a": '),
+        ToolCallStart(1, "id-1", "g"), ToolCallDelta(1, '{"b": 1}'),
+        Finish(FinishReason.tool_calls),
+    ]  # fmt: skip
+
+    answer = await odd.host.post(CHAT, chat())
+
+    message = answer.json["completion_message"]
+    assert message["tool_calls"] == [{"call_id": "id-1", "tool_name": "g", "arguments": {"b": 1}}]
+    assert message["content"] == 'So: {"a": '
+
+
 async def test_unreadable_arguments_go_out_as_text(odd: OddHost) -> None:
     odd.provider.events = [ToolCallStart(0, "id", "f"), ToolCallDelta(0, '{"a": '), Finish(FinishReason.tool_calls)]
 

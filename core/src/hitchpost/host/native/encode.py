@@ -32,14 +32,16 @@ LOWEST_LOGPROB = -9999.0
 
 
 def chat_completion(answer: ChatCompletionResponse) -> wire.ChatCompletionAnswer:
-    """The answer of chat-completion: choice 0. Calls of which one can't be read go out as text, none of them as a call."""
+    """The answer of chat-completion: choice 0. A call that can't be read goes out as the text that the model wrote."""
     choice = answer.choices[0]
-    calls = [native_tool_call(call) for call in choice.tool_calls]
-    readable = [call for call in calls if call is not None]
+    readable: list[wire.ToolCallAnswer] = []
     text = choice.text + choice.refusal
-    if len(readable) < len(calls):
-        readable = []
-        text += "".join(call.arguments_json for call in choice.tool_calls)
+    for call in choice.tool_calls:
+        shown = native_tool_call(call)
+        if shown is None:
+            text += call.arguments_json
+        else:
+            readable.append(shown)
     return {
         "completion_message": {
             "role": "assistant",
