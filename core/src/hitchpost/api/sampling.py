@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from hitchpost.api.wire_model import FewEntries, Items, WireModel
 
@@ -18,6 +18,23 @@ class SamplingStrategy(StrEnum):
     top_k = "top_k"
 
 
+TopK = Annotated[int, Field(ge=0, lt=2**31)]
+"""0: no limit."""
+
+
+def _divisible_by(penalty: float) -> float:
+    if 0 < penalty < LEAST_REPETITION_PENALTY:
+        raise ValueError(f"must be 0, for none, or at least {LEAST_REPETITION_PENALTY}")
+    return penalty
+
+
+LEAST_REPETITION_PENALTY = 0.01
+RepetitionPenalty = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False), AfterValidator(_divisible_by)]
+"""Logits are divided by it; 0 and 1: none."""
+
+StopText = Annotated[str, Field(min_length=1)]
+
+
 class SamplingParams(WireModel):
     """The native wire's sampling fields, and below them those that only OpenAI's callers can say.
 
@@ -28,14 +45,14 @@ class SamplingParams(WireModel):
     """Absent: a temperature above 0 samples, else greedy."""
     temperature: Annotated[float, Field(ge=0, le=100)] | None = 0.0
     top_p: Annotated[float, Field(ge=0, le=1)] | None = 0.95
-    top_k: Annotated[int, Field(ge=0)] | None = 0
+    top_k: TopK | None = 0
     """0: no limit."""
     max_tokens: Annotated[int, Field(ge=0)] | None = 0
     """0: the rest of the context."""
-    repetition_penalty: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = 1.0
+    repetition_penalty: RepetitionPenalty | None = 1.0
     """0 and 1: none."""
 
-    stop: Items[str] | None = None
+    stop: Items[StopText] | None = None
     """Texts that end the answer; they are not part of it."""
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
     n: Annotated[int, Field(ge=1, le=128)] = 1
@@ -91,7 +108,10 @@ __all__ = [
     "JsonObjectResponseFormat",
     "JsonSchemaResponseFormat",
     "LogProbConfig",
+    "RepetitionPenalty",
     "ResponseFormat",
     "SamplingParams",
     "SamplingStrategy",
+    "StopText",
+    "TopK",
 ]

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
+from hitchpost.api.sampling import RepetitionPenalty, StopText, TopK
 from hitchpost.api.wire_model import FewEntries, Items, WireModel
 
 # --- parts of requests ---
@@ -161,7 +162,7 @@ class StreamOptions(WireModel):
 
 # --- requests ---
 
-Stop = str | Annotated[Items[str], Field(max_length=4)]
+Stop = StopText | Annotated[Items[StopText], Field(max_length=4)]
 
 
 class SamplingFields(WireModel):
@@ -172,9 +173,9 @@ class SamplingFields(WireModel):
     stream_options: StreamOptions | None = None
     temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
-    top_k: Annotated[int, Field(ge=0)] | None = None
+    top_k: TopK | None = None
     """Not OpenAI's own, but what many clients of open models send; 0: no limit."""
-    repetition_penalty: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    repetition_penalty: RepetitionPenalty | None = None
     """Not OpenAI's own, as `top_k`."""
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     stop: Stop | None = None

@@ -146,7 +146,8 @@ class CheckpointRequests:
 
 def _seed_of(seed: int, choice: int) -> int:
     """Choices of one request differ, and the first is what a request for one choice gets."""
-    return seed if choice == 0 else random.Random(f"{seed} {choice}").getrandbits(63)  # noqa: S311
+    # As an unsigned number: Python's generator takes a negative seed for the positive one.
+    return seed % 2**64 if choice == 0 else random.Random(f"{seed} {choice}").getrandbits(63)  # noqa: S311
 
 
 def _size(prompt: Prompt) -> int:

@@ -142,8 +142,6 @@ def _submit(prompt: Prompt, params: SamplingParams, logprobs: LogProbConfig | No
 
 
 def _stop_strings(stops: list[str]) -> list[str]:
-    if "" in stops:
-        raise BadRequestError("stop must not hold an empty string", param="stop")
     if len(stops) > MAX_STOP_STRINGS or sum(map(len, stops)) > MAX_STOP_CHARS:
         raise BadRequestError(
             f"stop may hold at most {MAX_STOP_STRINGS} strings of at most {MAX_STOP_CHARS} characters together",
