@@ -457,6 +457,15 @@ def test_file_that_fails_leaves_no_half_module(file: Path) -> None:
     assert "one_file_plugin" not in sys.modules
 
 
+def test_path_without_a_file_says_which_and_where_it_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "gone.py"
+
+    [*_, report] = discover_plugins(PluginSelection(paths=[path], named_by="run config r.yaml")).reports
+
+    assert (report.state, report.stage) == (PluginState.failed, "import")
+    assert report.reason == f"there is no file {path}; correct or remove it under plugins.paths of run config r.yaml"
+
+
 def test_two_files_of_one_name_are_a_clash(file: Path, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     second = tmp_path / "other" / file.name

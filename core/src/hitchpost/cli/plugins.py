@@ -30,7 +30,7 @@ def plugins(ctx: click.Context, config: Path | None, as_json: bool) -> None:
     from hitchpost.stack import select_plugins
 
     run_config = None if config is None else load_run_config(config, os.environ).config
-    reports = discover_plugins(select_plugins(run_config)).reports
+    reports = discover_plugins(select_plugins(run_config, config)).reports
     build_catalog(reports)  # adds a warning to each of two plugins that offer the same provider type
     program = ctx.find_root().command
     if isinstance(program, click.Group):

@@ -34,7 +34,7 @@ def serve_config(config_path: Path | None, environ: Mapping[str, str], *, host: 
     if loaded is not None:
         show_remarks(loaded)
     config = None if loaded is None else loaded.config
-    plugins = discover_plugins(select_plugins(config))
+    plugins = discover_plugins(select_plugins(config, config_path))
     for report in plugins.reports:
         _warn_of(report)
     if config is None and not any(report.presets for report in plugins.reports):

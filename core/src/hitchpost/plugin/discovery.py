@@ -64,6 +64,8 @@ class PluginSelection:
     allow: Collection[str] | None = None
     deny: Collection[str] = ()
     paths: Sequence[Path] = ()
+    named_by: str = "the run config"
+    """What names the paths, for messages."""
 
     def denial(self, report: PluginReport) -> str | None:
         """Why a plugin may not be loaded, or None when it may."""
@@ -103,7 +105,7 @@ def discover_plugins(selection: PluginSelection | None = None) -> Plugins:
     manager = HookManager()
     reports = [
         *(_load(_report_of(entry_point), entry_point.load, manager, selection) for entry_point in _entry_points()),
-        *(_load(_report_of_path(path), partial(_import_file, path), manager, selection) for path in selection.paths),
+        *(_load(_report_of_path(path), partial(_import_file, path, selection.named_by), manager, selection) for path in selection.paths),
     ]  # fmt: skip
     return Plugins(manager, reports)
 
@@ -175,11 +177,14 @@ def _is_found_elsewhere(path: Path) -> bool:
     return found is not None and (found.origin is None or Path(found.origin).resolve() != path.resolve())
 
 
-def _import_file(path: Path) -> ModuleType:
+def _import_file(path: Path, named_by: str) -> ModuleType:
     if not path.stem.isidentifier():
         raise ImportError(
             f"{path} can't be imported under the name {path.stem!r}; rename the file as modules are named"
         )
+    if not path.is_file():
+        message = f"there is no file {path}; correct or remove it under plugins.paths of {named_by}"
+        raise PluginError(message, distribution=str(path), stage="import")
     if _is_loaded_from(path):
         return sys.modules[path.stem]
     if path.stem in sys.modules or _is_found_elsewhere(path):

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from hitchpost.api import PROVIDABLE, Api, Inference, MemoryBank, Model, Models, Resource
@@ -207,12 +208,13 @@ class Stack:
         return Supervisor(planned, gate, self.plugins.manager, deps, synchronize, withdraw)
 
 
-def select_plugins(config: RunConfig | None) -> PluginSelection:
-    """Which plugins a run config lets in; without one, all that are installed."""
+def select_plugins(config: RunConfig | None, file: Path | None = None) -> PluginSelection:
+    """Which plugins a run config lets in; without one, all that are installed. `file` is where it was read from."""
     if config is None:
         return PluginSelection()
     section = config.plugins
-    return PluginSelection(section.allow, section.deny, section.paths)
+    named_by = "the run config" if file is None else f"run config {file}"
+    return PluginSelection(section.allow, section.deny, section.paths, named_by)
 
 
 def build_stack(config: RunConfig | None, plugins: Plugins | None = None, catalog: Catalog | None = None) -> Stack:
