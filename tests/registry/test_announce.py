@@ -1,12 +1,10 @@
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hitchpost.api import Api, Model, RequestContext
+from hitchpost.api import Api, Model
 from hitchpost.errors import (
     BadBackendAnswerError,
     BadRequestError,
@@ -16,86 +14,18 @@ from hitchpost.errors import (
     NotFoundError,
     ProviderDefectError,
 )
-from hitchpost.plugin import ProviderDeps
-from hitchpost.plugin.manager import HookManager
-from hitchpost.registry import Announcer, Origin, ProviderCalls, ResourceRecords, ResourceRegistry, provider_calls
-from hitchpost.store.memory import MemoryStore
-from tests.plugged import CONTEXT, Echo, NoConfig, until
-
-
-class Told(Echo):
-    """Keeps what its hooks are told, then does what a test has put into `then`."""
-
-    def __init__(self, config: Any, deps: Any) -> None:
-        super().__init__(config, deps)
-        self.told: list[tuple[str, str, RequestContext | None]] = []
-        self.then: Callable[[Any], Awaitable[Any]] | None = None
-
-    async def _tell(self, hook: str, model: Model | None, context: RequestContext | None) -> Any:
-        self.told.append((hook, model.identifier if model else "", context))
-        return await self.then(model) if self.then else None
-
-    async def register_model(self, model: Model, context: RequestContext | None) -> Model | None:
-        answer: Model | None = await self._tell("register", model, context)
-        return answer
-
-    async def unregister_model(self, model: Model, context: RequestContext | None) -> None:
-        await self._tell("unregister", model, context)
-
-    async def list_models(self) -> Any:
-        return await self._tell("list", None, None)
-
-
-class House:
-    """A registry with its announcer, and the providers p and q."""
-
-    def __init__(self) -> None:
-        self.registry: ResourceRegistry[Model] = ResourceRegistry(Model)
-        self.hooks = HookManager()
-        self.store = MemoryStore()
-        self.records = ResourceRecords(Model, lambda: self.store, "test")
-        self.announcer: Announcer[Model] = Announcer(
-            self.registry, self.records, ProviderCalls(Model, self.hooks), frozenset({"p", "q"})
-        )
-        self.p, self.q = self.provider("p"), self.provider("q")
-
-    def provider(self, provider_id: str) -> Told:
-        deps = ProviderDeps(provider_id=provider_id, state_dir=Path("unused"), log=logging.getLogger("test"))
-        provider = Told(NoConfig(), deps)
-        self.hooks.register_provider(Api.inference, provider_id, provider)
-        return provider
-
-    def names(self) -> list[str]:
-        return [entry.resource.identifier for entry in self.registry.entries()]
+from hitchpost.registry import Origin, provider_calls
+from tests.plugged import CONTEXT, until
+from tests.registry.house import House, answers, hangs, memory_house, model, raises
 
 
 @pytest.fixture
 def house() -> House:
-    return House()
+    return memory_house()
 
 
-def model(identifier: str = "m", provider_id: str = "p", name: str | None = None, **metadata: Any) -> Model:
-    return Model(
-        identifier=identifier, provider_id=provider_id, provider_resource_id=name or identifier, metadata=metadata
-    )
-
-
-def answers(value: Any) -> Callable[[Any], Awaitable[Any]]:
-    async def then(model: Any) -> Any:
-        return value(model) if callable(value) else value
-
-    return then
-
-
-def raises(error: BaseException) -> Callable[[Any], Awaitable[Any]]:
-    async def then(model: Any) -> Any:
-        raise error
-
-    return then
-
-
-async def hangs(model: Any) -> Any:
-    await asyncio.Event().wait()
+class RustPanic(BaseException):
+    """Libraries in Rust raise what is no Exception."""
 
 
 # --- register ---
@@ -128,10 +58,6 @@ async def test_provider_without_the_hook_accepts_everything(house: House) -> Non
     house.hooks.unregister_provider(Api.inference, "p")
 
     assert await house.announcer.register(model(), CONTEXT) == model()
-
-
-class RustPanic(BaseException):
-    """Libraries in Rust raise what is no Exception."""
 
 
 @pytest.mark.parametrize(

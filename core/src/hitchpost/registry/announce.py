@@ -278,8 +278,9 @@ class Announcer(Generic[ResourceT]):
                 entry.problem = f"provider {provider_id} took too long over others; it will be asked again"
             else:
                 async with self._lock(entry.resource.identifier):
-                    if self._registry.is_current(entry):
-                        late += await self._tell(entry)
+                    took_too_long = self._registry.is_current(entry) and await self._tell(entry)
+                    # Others have counted while this one waited.
+                    late += took_too_long
 
         await _side_by_side(entries, announce)
 
