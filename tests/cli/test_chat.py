@@ -59,6 +59,8 @@ def test_input_that_is_no_utf8_is_no_reason_to_fail(scripted_host: HostProcess) 
         ("fail", "one\n", "Error: far too much"),
         ("refuse", "", "Error: nothing works"),
         ("/colour", "", "Error: there is no command /colour; /help lists them"),
+        ("/model nope", "", "Error: Model `nope` not served"),
+        ("/model a b?c", "", "Error: Model `a b?c` not served"),
     ],
 )
 def test_failure_ends_a_piped_chat_with_its_reason(
@@ -88,7 +90,7 @@ def test_chat_commands_work(hitchpost: Run, scripted_host: HostProcess) -> None:
     lines = result.output.splitlines()
     assert lines[0].startswith("/model ")
     assert lines[-5:] == [
-        "* scripted/scripted", "  scripted/scripted-two", "  scripted/scripted", "  scripted/scripted-two", "/etc/passwd",
+        "* scripted/scripted", "  scripted/scripted-two", "  scripted/scripted", "* scripted/scripted-two", "/etc/passwd",
     ]  # fmt: skip
 
 
@@ -129,6 +131,27 @@ def test_ctrl_c_stops_an_answer_and_its_generation(terminal: Terminal, scripted_
     )
     terminal.type("still there\n")
     terminal.wait_for("\nstill there")
+
+
+def test_ctrl_c_pressed_twice_stops_the_answer_and_nothing_else(terminal: Terminal) -> None:
+    terminal.type("stall\n")
+    terminal.wait_for("one two")
+
+    terminal.interrupt()
+    terminal.interrupt()
+
+    terminal.wait_for("(stopped)")
+    terminal.type("still there\n")
+    terminal.wait_for("\nstill there")
+
+
+def test_unknown_model_leaves_the_one_in_use(terminal: Terminal) -> None:
+    terminal.type("/model nope\n")
+    shown = terminal.wait_for("> ")
+    terminal.type("/model\n")
+
+    assert "Registered: scripted/scripted, scripted/scripted-two" in shown
+    terminal.wait_for("* scripted/scripted\r\n")
 
 
 def test_ctrl_c_at_the_prompt_drops_what_was_typed(terminal: Terminal) -> None:

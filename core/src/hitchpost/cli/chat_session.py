@@ -135,7 +135,7 @@ def _handle(runner: asyncio.Runner, conversation: Conversation, line: str) -> No
             for name in (str(model["identifier"]) for model in models):
                 show_line(f"{'*' if name == conversation.model else ' '} {name}")
         case ("model", name):
-            conversation.model = name
+            conversation.model = runner.run(conversation.client.get_model_id(name))
         case (name, _):
             raise CommandError(f"there is no command /{name}; /help lists them")
 

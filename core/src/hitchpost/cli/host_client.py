@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
+from urllib.parse import quote
 
 import aiohttp
 
@@ -61,6 +62,13 @@ class HostClient:
         if not isinstance(listed, list) or not all(isinstance(item, dict) for item in listed):
             raise CommandError(f"what answers at {self._url} is not Hitchpost: it lists no providers")
         return listed
+
+    async def get_model_id(self, name: str) -> str:
+        """The id of the model that the host finds by a name; where there is none, the error says which there are."""
+        found = await self._ask("GET", f"/v1/models/{quote(name, safe='')}")
+        if not isinstance(found, dict) or not isinstance(found.get("id"), str):
+            raise CommandError(f"what answers at {self._url} is not Hitchpost: it describes no model")
+        return str(found["id"])
 
     async def post(self, path: str, body: Mapping[str, Any]) -> Any:
         """The answer to a JSON body."""
