@@ -25,7 +25,7 @@ docs: .tox/installed  ## write the generated pages anew, and run every example o
 	@$(TOX) exec -e full -- python docs/cli_reference.py
 	@$(TOX) run -e full -- tests/docs
 
-bench: .venv/installed  ## measure start-up and gateway overhead beside bare aiohttp
+bench: .venv/installed  ## measure start-up and gateway beside bare aiohttp, and the engine beside plain PyTorch
 	@for script in bench/*.py; do .venv/bin/python $$script || exit; done
 
 clean:  ## remove the environments and all that was built
