@@ -15,9 +15,12 @@ from hitchpost.api import (
     CompletionRequest,
     EmbeddingsRequest,
     EmbeddingsResponse,
+    Finish,
+    FinishReason,
     InferenceEvent,
     Model,
     RequestContext,
+    TextDelta,
     Usage,
     content_text,
 )
@@ -84,6 +87,29 @@ class OddInference(InferenceProvider[OddConfig]):
             self.closed += 1
 
 
+class KeyData(BaseModel):
+    """What a caller sends for `inline::keyed`."""
+
+    acme_key: str
+    acme_retries: int = 0
+
+
+class KeyedInference(InferenceProvider[OddConfig]):
+    """Says which key came with the request, again and again while the stream lasts."""
+
+    async def list_models(self) -> list[Model]:
+        return [Model(provider_resource_id="keyed")]
+
+    async def stream_chat_completion(
+        self, request: ChatCompletionRequest, context: RequestContext
+    ) -> AsyncIterator[InferenceEvent]:
+        for _ in range(5):
+            data = context.provider_data
+            yield TextDelta(f"{data.acme_key if isinstance(data, KeyData) else 'nothing'} ")
+            await asyncio.sleep(0)
+        yield Finish(FinishReason.stop)
+
+
 @hookimpl
 def provider_specs() -> list[ProviderSpec]:
     return [
@@ -93,5 +119,13 @@ def provider_specs() -> list[ProviderSpec]:
             config="odd_provider:OddConfig",
             factory="odd_provider:OddInference",
             capabilities=frozenset(Capability),
-        )
+        ),
+        ProviderSpec(
+            api=Api.inference,
+            provider_type="inline::keyed",
+            config="odd_provider:OddConfig",
+            factory="odd_provider:KeyedInference",
+            capabilities=frozenset({Capability.chat}),
+            provider_data="odd_provider:KeyData",
+        ),
     ]

@@ -73,4 +73,4 @@ def _provider_data(request: web.BaseRequest) -> Mapping[str, Any] | None:
     return None
 
 
-__all__ = ["REQUEST_ID_HEADER", "Exchange", "begin_exchange", "context_of", "current_exchange"]
+__all__ = ["PROVIDER_DATA_HEADERS", "REQUEST_ID_HEADER", "Exchange", "begin_exchange", "context_of", "current_exchange"]

@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal, get_type_hints
@@ -12,6 +12,7 @@ from pydantic.json_schema import JsonSchemaMode
 
 from hitchpost import __version__
 from hitchpost.api import NATIVE_PREFIX, PROTOCOLS, routes_of
+from hitchpost.host.exchange import PROVIDER_DATA_HEADERS
 from hitchpost.host.native.encode import ENCODED
 from hitchpost.host.native.streams import STREAMED
 from hitchpost.host.openai.answers import Error
@@ -47,13 +48,18 @@ class _Operation:
 
 
 @cache
-def openapi_document() -> Json:
-    """The document, OpenAPI 3.1."""
+def openapi_document(provider_data: tuple[tuple[str, type[BaseModel]], ...] = ()) -> Json:
+    """The document, OpenAPI 3.1.
+
+    Args:
+        provider_data: ids of providers that take something per request, each with its schema.
+    """
     operations = [*_native_operations(), *_openai_operations(), *_own_operations(), *_host_operations()]
     types: list[tuple[str, JsonSchemaMode, TypeAdapter[Any]]] = []
     for operation in operations:
         for role, kind, mode in _types_of(operation):
             types.append((f"{operation.id} {role}", mode, TypeAdapter(kind)))
+    types += [(f"provider data of {name}", "validation", TypeAdapter(kind)) for name, kind in provider_data]
     schemas, definitions = TypeAdapter.json_schemas(types, ref_template=_REFERENCE)
     by_key = {key: schema for (key, _), schema in schemas.items()}
     paths: dict[str, Json] = {}
@@ -67,7 +73,22 @@ def openapi_document() -> Json:
             "description": "Models behind one host, in two dialects.",
         },
         "paths": paths,
-        "components": {"schemas": definitions.get("$defs", {})},
+        "components": {
+            "schemas": definitions.get("$defs", {}),
+            "parameters": {"ProviderData": _provider_data_header(provider_data, by_key)},
+        },
+    }
+
+
+def _provider_data_header(provider_data: Sequence[tuple[str, type[BaseModel]]], schemas: dict[str, Json]) -> Json:
+    """Each provider takes its own fields out of the one object."""
+    described = [{"title": name, **schemas[f"provider data of {name}"]} for name, _ in provider_data]
+    schema: Json = {"type": "object"} | ({"anyOf": described} if described else {})
+    return {
+        "name": PROVIDER_DATA_HEADERS[0],
+        "in": "header",
+        "description": "A JSON object with what the provider behind the call takes per request; never logged.",
+        "content": {"application/json": {"schema": schema}},
     }
 
 
@@ -171,8 +192,8 @@ def _described(operation: _Operation, schemas: dict[str, Json]) -> Json:
         failed: Json = {"description": "The request failed; the body says why."}
         failed["content"] = {"application/json": {"schema": schema("error")}}
         described["responses"]["default"] = failed
-    if operation.parameters:
-        described["parameters"] = operation.parameters
+    if operation.tag != "operations":
+        described["parameters"] = [*operation.parameters, {"$ref": "#/components/parameters/ProviderData"}]
     if operation.request is not None:
         body = {"application/json": {"schema": schema("request")}}
         described["requestBody"] = {"required": True, "content": body}

@@ -46,7 +46,9 @@ async def metrics(request: web.Request) -> web.StreamResponse:
 
 async def openapi(request: web.Request) -> web.StreamResponse:
     """This host's OpenAPI document."""
-    return json_response(openapi_document())
+    gates = request.app[STACK].providers
+    provider_data = tuple((gate.provider_id, gate.provider_data) for gate in gates if gate.provider_data is not None)
+    return json_response(openapi_document(provider_data))
 
 
 async def docs(request: web.Request) -> web.StreamResponse:
