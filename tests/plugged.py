@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ConfigDict
 
-from hitchpost.api import Capability, ChatCompletionRequest, Finish, FinishReason, RequestContext, TextDelta
+from hitchpost.api import Capability, ChatCompletionRequest, Finish, FinishReason, Model, RequestContext, TextDelta
 from hitchpost.config import parse_run_config
 from hitchpost.errors import ConfigError
 from hitchpost.plugin import (
@@ -45,6 +45,28 @@ class Echo(InferenceProvider[Any]):
     ) -> AsyncIterator[Any]:
         yield TextDelta(str(request.messages[-1].content))
         yield Finish(FinishReason.stop)
+
+
+class Patient(Echo):
+    """Its health is what a test says; it counts what it is asked."""
+
+    def __init__(self, config: Any, deps: Any) -> None:
+        super().__init__(config, deps)
+        self.illness: BaseException | None = None
+        self.checks = self.registrations = self.lists = 0
+        self.names = ["first"]
+
+    async def health(self) -> None:
+        self.checks += 1
+        if self.illness is not None:
+            raise self.illness
+
+    async def register_model(self, model: Model, context: RequestContext | None) -> None:
+        self.registrations += 1
+
+    async def list_models(self) -> list[Model]:
+        self.lists += 1
+        return [Model(provider_resource_id=name) for name in self.names]
 
 
 class Idle(SafetyProvider[Any], MemoryProvider[Any], AgentsProvider[Any], TelemetryProvider[Any]):
