@@ -23,7 +23,8 @@ def test_plugins_are_listed_with_what_they_offer(hitchpost: Run, acme_plugin: Pa
 
     assert rows["NAME"] == ["NAME", "DISTRIBUTION", "VERSION", "STATE", "OFFERS", "REASON"]
     assert rows["scripted"][1] == "hitchpost"
-    assert rows["scripted"][3:] == ["loaded", "inference inline::scripted"]
+    offers = [f"{api} inline::scripted" for api in ("inference", "safety", "memory", "agents")]
+    assert rows["scripted"][3:] == ["loaded", ", ".join(offers)]
     assert rows["acme"][:4] == ["acme", "acme-tools", "1.5", "loaded"]
     assert "command models pull" in rows["acme"][4]
 

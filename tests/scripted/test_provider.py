@@ -261,5 +261,7 @@ def test_plugin_is_found_by_its_entry_point() -> None:
 
     [report] = [report for report in plugins.reports if report.name == "scripted"]
     assert (report.state, report.warnings, report.distribution) == (PluginState.loaded, [], "hitchpost")
-    assert [spec.provider_type for spec in report.provider_specs] == ["inline::scripted"]
+    assert {(spec.api, spec.provider_type) for spec in report.provider_specs} == {
+        (api, "inline::scripted") for api in ("inference", "safety", "memory", "agents")
+    }
     assert report.presets == ()

@@ -1,1 +1,1 @@
-"""`inline::scripted`: an inference provider that answers by a script, without a model. A plugin of the core's own, under a plugin's rules."""
+"""`inline::scripted`: providers that answer by a script, without a model. A plugin of the core's own, under a plugin's rules."""

@@ -1,4 +1,4 @@
-"""What the entry point `scripted` names: one provider type, no preset."""
+"""What the entry point `scripted` names: one provider type for each of four APIs, no preset."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from hitchpost.plugin import ProviderSpec
 
 @hookimpl
 def provider_specs() -> Sequence[ProviderSpec]:
-    """The provider type `inline::scripted`."""
+    """The provider type `inline::scripted`, for inference, safety, memory and agents."""
     return [
         ProviderSpec(
             api=Api.inference,
@@ -31,5 +31,29 @@ def provider_specs() -> Sequence[ProviderSpec]:
                 }
             ),
             description="Answers by a script of patterns, at a set pace and with set faults; for tests and demonstrations.",
-        )
+        ),
+        ProviderSpec(
+            api=Api.safety,
+            provider_type="inline::scripted",
+            config="hitchpost.scripted.safety:ScriptedSafetyConfig",
+            factory="hitchpost.scripted.safety:ScriptedSafety",
+            description="Shields that find what a script of patterns says, with set faults; for tests and demonstrations.",
+        ),
+        ProviderSpec(
+            api=Api.memory,
+            provider_type="inline::scripted",
+            config="hitchpost.scripted.memory.provider:ScriptedMemoryConfig",
+            factory="hitchpost.scripted.memory.provider:ScriptedMemory",
+            capabilities=frozenset({Capability.keyvalue_bank, Capability.keyword_bank, Capability.vector_bank}),
+            description="Banks in memory, searched by words that a query and a text share; for tests and demonstrations.",
+        ),
+        ProviderSpec(
+            api=Api.agents,
+            provider_type="inline::scripted",
+            config="hitchpost.scripted.agents.provider:ScriptedAgentsConfig",
+            factory="hitchpost.scripted.agents.provider:ScriptedAgents",
+            needs=(Api.inference,),
+            uses=(Api.safety, Api.memory, Api.memory_banks),
+            description="Agents in memory whose builtin tools answer by a table; for tests and demonstrations.",
+        ),
     ]

@@ -3,52 +3,14 @@
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from hitchpost.api import FinishReason
-from hitchpost.errors import (
-    BackendUnavailableError,
-    BadBackendAnswerError,
-    BadRequestError,
-    ConflictError,
-    DeadlineExceededError,
-    HitchpostError,
-    NotFoundError,
-    OverloadedError,
-    PermissionDeniedError,
-    RateLimitedError,
-    RequestTooLargeError,
-    UnauthenticatedError,
-    UnsupportedError,
-)
-
-ERRORS: dict[str, type[HitchpostError]] = {
-    error.code: error
-    for error in (
-        BadRequestError,
-        UnauthenticatedError,
-        PermissionDeniedError,
-        NotFoundError,
-        ConflictError,
-        RequestTooLargeError,
-        UnsupportedError,
-        RateLimitedError,
-        OverloadedError,
-        BackendUnavailableError,
-        BadBackendAnswerError,
-        DeadlineExceededError,
-    )
-}
-"""What a fault may raise, by the error's code."""
+from hitchpost.scripted import faults
+from hitchpost.scripted.faults import Settings
 
 
-class _Settings(BaseModel):
-    """Typed by people, so a misspelt key is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-
-class Pace(_Settings):
+class Pace(Settings):
     """How fast an answer comes. Without any pause the provider still lets others run after every burst."""
 
     first_token_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
@@ -59,44 +21,21 @@ class Pace(_Settings):
     """How many tokens come at once, as when one read from a server brings several."""
 
 
-class _Fault(_Settings):
+class _Fault(Settings):
     after_events: Annotated[int, Field(ge=0)] = 0
     """How many events the answer sends first; a shorter answer sends all but its last `Finish`."""
 
 
-class ErrorFault(_Fault):
+class ErrorFault(_Fault, faults.ErrorFault):
     """Raises an error of Hitchpost's tree."""
 
-    kind: Literal["error"]
-    code: str
-    """Code of the error's class, such as `overloaded`."""
-    message: str = "the script says so"
-    param: str | None = None
-    retry_after_s: Annotated[float, Field(ge=0)] | None = None
 
-    @field_validator("code")
-    @classmethod
-    def _is_known(cls, code: str) -> str:
-        if code not in ERRORS:
-            raise ValueError(f"no error has the code {code!r}; there are {', '.join(ERRORS)}")
-        return code
-
-    def error(self) -> HitchpostError:
-        """The error to raise."""
-        return ERRORS[self.code](self.message, param=self.param, retry_after_s=self.retry_after_s)
-
-
-class DefectFault(_Fault):
+class DefectFault(_Fault, faults.DefectFault):
     """Raises what no provider should: a `RuntimeError`."""
 
-    kind: Literal["defect"]
-    message: str = "a defect of the provider, as the script says"
 
-
-class StallFault(_Fault):
+class StallFault(_Fault, faults.StallFault):
     """Sends nothing more until the request is cancelled."""
-
-    kind: Literal["stall"]
 
 
 class CutFault(_Fault):
@@ -108,7 +47,7 @@ class CutFault(_Fault):
 Fault = Annotated[ErrorFault | DefectFault | StallFault | CutFault, Field(discriminator="kind")]
 
 
-class ScriptedCall(_Settings):
+class ScriptedCall(Settings):
     """A tool call to make."""
 
     name: str
@@ -116,7 +55,7 @@ class ScriptedCall(_Settings):
     """An object; or the verbatim text, which need not be JSON; or nothing: values that satisfy the tool's schema."""
 
 
-class Rule(_Settings):
+class Rule(Settings):
     """When to answer what.
 
     In `text`, `reasoning`, `refusal` and in the strings of call arguments, `$name` stands for the group `name` of the match, and `$$` for a dollar.
@@ -155,7 +94,7 @@ class Rule(_Settings):
         return self
 
 
-class ScriptedConfig(_Settings):
+class ScriptedConfig(Settings):
     """Config of `inline::scripted`. Without a script it answers with what was said last."""
 
     models: Annotated[tuple[str, ...], Field(min_length=1)] = ("scripted",)
@@ -168,7 +107,6 @@ class ScriptedConfig(_Settings):
 
 
 __all__ = [
-    "ERRORS",
     "CutFault",
     "DefectFault",
     "ErrorFault",

@@ -1,0 +1,1 @@
+"""The provider of memory behind `inline::scripted`: banks that live as long as the provider does."""
