@@ -256,14 +256,18 @@ async def test_unknown_model_can_not_be_unregistered(house: House) -> None:
 
 
 async def test_provider_hears_of_everything_that_is_registered_at_it_and_is_asked_what_it_serves(house: House) -> None:
-    for identifier, origin in [("a", Origin.preset), ("b", Origin.config), ("b", Origin.preset)]:
-        house.registry.add(model(identifier), origin)
-    house.registry.add(model("c", "q"), Origin.config)
+    house.registry.add(model("a"), Origin.preset)
+    house.registry.add(model("b", context_length=1), Origin.preset)
+    house.registry.add(model("b"), Origin.config)
+    house.registry.add(model("shadowed"), Origin.preset)
+    house.registry.add(model("shadowed", "q"), Origin.config)
     house.registry.add(model("p/d", name="d"), Origin.discovered)
+    heard: list[Model | None] = []
+    house.p.then = answers(heard.append)
 
     await house.announcer.announce_all("p")
 
-    assert sorted(house.p.told) == [("list", "", None), *[("register", name, None) for name in ("a", "b", "b")]]
+    assert heard == [model("a"), model("b"), model("shadowed"), None]
     assert house.q.told == []
 
 

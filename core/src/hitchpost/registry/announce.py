@@ -91,15 +91,18 @@ class Announcer(Generic[ResourceT]):
         """
         await self._settle_endings(provider_id)
         await self._announce(
-            provider_id,
-            [entry for entry in self._registry.of_provider(provider_id) if entry.origin is not Origin.discovered],
+            provider_id, [entry for entry in self._registry.of_provider(provider_id) if self._is_told(entry)]
         )
         await self.discover(provider_id)
 
     async def look_again(self, provider_id: str) -> None:
         """Tell a running provider what it refused or failed at before, and ask what it serves by itself."""
         await self._settle_endings(provider_id)
-        refused = [entry for entry in self._registry.of_provider(provider_id) if entry.problem is not None]
+        refused = [
+            entry
+            for entry in self._registry.of_provider(provider_id)
+            if entry.problem is not None and self._is_told(entry)
+        ]
         # Not all of very many at once, but each in its turn.
         start = self._first_asked_again % len(refused) if len(refused) > ASKED_AGAIN else 0
         self._first_asked_again = start + ASKED_AGAIN
@@ -253,8 +256,14 @@ class Announcer(Generic[ResourceT]):
             if is_running and not await self._withdraw(known.resource, None):
                 await self._records.keep_ending(known.resource)
         if stored is not None:
-            accepted, problem = await self._ask(stored)
+            counts = self._registry.find_registered_at(identifier, stored.provider_id)
+            is_outdone = counts is not None and counts.origin > Origin.api
+            accepted, problem = (stored, None) if is_outdone else await self._ask(stored)
             self._report(self._registry.add(accepted, Origin.api, problem, declared=stored))
+
+    def _is_told(self, entry: Entry[ResourceT]) -> bool:
+        """Whether an entry is what its provider knows under the identifier; one from several origins is told once, as the highest has it."""
+        return self._registry.find_registered_at(entry.resource.identifier, entry.resource.provider_id) is entry
 
     async def _ask(self, declared: ResourceT) -> tuple[ResourceT, str | None]:
         """What its provider makes of a resource, and why it can't be used, if so."""
