@@ -1,8 +1,11 @@
 """What a provider type can do, and which request fields ask for it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from enum import StrEnum
+from functools import cache
 from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
 
 from hitchpost.api.content import has_images
 from hitchpost.api.messages import messages_have_images
@@ -66,18 +69,19 @@ _SAMPLING_FIELDS: tuple[tuple[str, Capability, Callable[[Any], bool]], ...] = (
 
 def needed_capabilities(
     request: "ChatCompletionRequest | CompletionRequest | EmbeddingsRequest",
-) -> Iterator[tuple[Capability, str]]:
+) -> list[tuple[Capability, str]]:
     """What a request asks of the model behind it, each with the request field that asks for it."""
-    yield request.needs, "model"
-    fields = type(request).model_fields
-    for name, capability, asks in _FIELDS:
-        if name in fields and asks(request):
-            yield capability, name
+    needed = [(request.needs, "model")]
+    needed += [(capability, name) for name, capability, asks in _fields_of(type(request)) if asks(request)]
     sampling = getattr(request, "sampling_params", None)
     if sampling is not None:
-        for name, capability, asks in _SAMPLING_FIELDS:
-            if asks(sampling):
-                yield capability, name
+        needed += [(capability, name) for name, capability, asks in _SAMPLING_FIELDS if asks(sampling)]
+    return needed
+
+
+@cache
+def _fields_of(kind: type[BaseModel]) -> list[tuple[str, Capability, Callable[[Any], bool]]]:
+    return [field for field in _FIELDS if field[0] in kind.model_fields]
 
 
 __all__ = ["Capability", "needed_capabilities"]

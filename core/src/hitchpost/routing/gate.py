@@ -3,11 +3,12 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from types import TracebackType
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -121,26 +122,16 @@ class ProviderGate:
             is_permanent=self.retry_after_s is None,
         )
 
-    @asynccontextmanager
-    async def admit(self, context: RequestContext, resource: Resource | None) -> AsyncIterator[RequestContext]:
-        """Let one request for `resource` through, for as long as the block lasts, with its deadline and provider data set.
+    def admit(self, context: RequestContext, resource: Resource | None) -> "Admission":
+        """Let one request for `resource` through, for as long as the `async with` block lasts, which gets the context with its deadline and
+        provider data set.
 
-        Raises:
+        Raises, at the block's begin:
             BackendUnavailableError: the provider doesn't serve.
             OverloadedError: the queue is full, or the request waited in it for too long.
             BadRequestError: the provider data does not fit the provider type's schema.
         """
-        self.check_serving()
-        deadline = asyncio.get_running_loop().time() + self.limits.timeout_s
-        if context.deadline is not None:
-            deadline = min(deadline, context.deadline)
-        context = replace(context, deadline=deadline, resource=resource, provider_data=self._provider_data(context))
-        await self._enter(deadline)
-        try:
-            self.check_serving()
-            yield context
-        finally:
-            self._leave()
+        return Admission(self, context, resource)
 
     async def answer(self, operation: str, request: object, context: RequestContext) -> Any:
         """Await a whole answer of the provider's method `operation` within the deadline.
@@ -149,55 +140,39 @@ class ProviderGate:
             DeadlineExceededError: it took too long.
             ProviderDefectError: the provider raised what is no HitchpostError.
         """
+        deadline = _Deadline(context.deadline)
         try:
-            async with asyncio.timeout_at(context.deadline) as limit:
+            with deadline:
                 return await getattr(self.provider, operation)(request, context)
         except BaseException as error:
             if not is_failure(error):
                 raise
-            raise self._translate(error, context, timed_out=limit.expired()) from error
+            raise self._translate(error, context, timed_out=deadline.is_over) from error
+        finally:
+            deadline.drop()
 
     async def events(self, operation: str, request: object, context: RequestContext) -> AsyncGenerator[Any, None]:
         """Pass on the events of the provider's method `operation` within the deadline; errors as `answer`. Closing this closes the stream.
 
         One timer serves the whole stream: a timer per event would cost more than the event.
         """
-        loop = asyncio.get_running_loop()
-        waiting: asyncio.Task[Any] | None = None
-        expired = has_cancelled = False
-
-        def expire() -> None:
-            nonlocal expired, has_cancelled
-            expired = True
-            if waiting is not None:
-                has_cancelled = waiting.cancel()
-
-        timer = loop.call_at(context.deadline, expire) if context.deadline is not None else None
+        deadline = _Deadline(context.deadline)
         stream: Any = None
         try:
             stream = getattr(self.provider, operation)(request, context)
             while True:
-                if expired:
-                    raise TimeoutError
-                waiting = task = asyncio.current_task()
                 try:
-                    event = await anext(stream)
+                    with deadline:
+                        event = await anext(stream)
                 except StopAsyncIteration:
                     return
-                finally:
-                    waiting = None
-                    if has_cancelled and task is not None:
-                        # The task is the consumer's: what was ours of its cancellation must not stay.
-                        task.uncancel()
-                        has_cancelled = False
                 yield event
         except BaseException as error:
             if not is_failure(error):
                 raise
-            raise self._translate(error, context, timed_out=expired) from error
+            raise self._translate(error, context, timed_out=deadline.is_over) from error
         finally:
-            if timer is not None:
-                timer.cancel()
+            deadline.drop()
             await self._close(stream, context)
 
     async def _close(self, stream: Any, context: RequestContext) -> None:
@@ -225,7 +200,8 @@ class ProviderGate:
         log.error("provider %s failed (request %s)", self.provider_id, context.request_id, exc_info=error)
         return ProviderDefectError("An unexpected error occurred.", provider_id=self.provider_id)
 
-    def _provider_data(self, context: RequestContext) -> BaseModel | None:
+    def provider_data_of(self, context: RequestContext) -> BaseModel | None:
+        """What the caller sent for this provider type, validated; raises BadRequestError where it doesn't fit."""
         if self.provider_data is None or context.raw_provider_data is None:
             return None
         try:
@@ -243,7 +219,8 @@ class ProviderGate:
                 raise
             raise self._translate(error, context, timed_out=False) from error
 
-    async def _enter(self, deadline: float) -> None:
+    async def enter(self, deadline: float) -> None:
+        """Wait for a place; see `admit`."""
         if self.running < self.limits.max_concurrent and not self._waiting:
             self.running += 1
             return
@@ -260,7 +237,7 @@ class ProviderGate:
         except BaseException as error:
             if turn.done() and not turn.cancelled():
                 # The turn came in the same moment: hand it on.
-                self._leave()
+                self.leave()
             else:
                 with suppress(ValueError):  # a leaving request may have skipped and dropped it already
                     self._waiting.remove(turn)
@@ -269,7 +246,8 @@ class ProviderGate:
             message = f"provider {self.provider_id} was busy for {max(0.0, patience_s):.3g} s; try again later"
             raise OverloadedError(message, provider_id=self.provider_id, retry_after_s=RETRY_AFTER_S) from error
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
+        """Give the place up, to whoever has waited longest."""
         while self._waiting:
             turn = self._waiting.popleft()
             if not turn.done():
@@ -279,4 +257,82 @@ class ProviderGate:
         self.running -= 1
 
 
-__all__ = ["ProviderGate", "ProviderState"]
+class Admission:
+    """The block of one request that a gate lets through; see `ProviderGate.admit`. It may be entered once."""
+
+    __slots__ = ("_context", "_gate", "_resource")
+
+    def __init__(self, gate: ProviderGate, context: RequestContext, resource: Resource | None) -> None:
+        self._gate = gate
+        self._context = context
+        self._resource = resource
+
+    async def __aenter__(self) -> RequestContext:
+        gate, context = self._gate, self._context
+        gate.check_serving()
+        deadline = asyncio.get_running_loop().time() + gate.limits.timeout_s
+        if context.deadline is not None:
+            deadline = min(deadline, context.deadline)
+        admitted = replace(
+            context, deadline=deadline, resource=self._resource, provider_data=gate.provider_data_of(context)
+        )
+        await gate.enter(deadline)
+        try:
+            gate.check_serving()
+        except BaseException:
+            gate.leave()
+            raise
+        return admitted
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._gate.leave()
+
+
+class _Deadline:
+    """One timer for everything that is awaited for a request: `with` marks when the task may be cancelled because the time is over.
+
+    `asyncio.timeout_at` is for one wait, and costs several times as much.
+
+    Args:
+        at: on the event loop's clock; None: never.
+    """
+
+    __slots__ = ("_cancelling", "_has_cancelled", "_task", "_timer", "is_over")
+
+    def __init__(self, at: float | None) -> None:
+        self.is_over = False
+        self._task: asyncio.Task[Any] | None = None
+        self._cancelling = 0
+        self._has_cancelled = False
+        self._timer = None if at is None else asyncio.get_running_loop().call_at(at, self._end)
+
+    def _end(self) -> None:
+        self.is_over = True
+        if self._task is not None:
+            self._has_cancelled = self._task.cancel()
+
+    def __enter__(self) -> None:
+        if self.is_over:
+            raise TimeoutError
+        self._task = task = asyncio.current_task()
+        self._cancelling = 0 if task is None else task.cancelling()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        task, self._task = self._task, None
+        if self._has_cancelled and task is not None:
+            # The task is the caller's: what was ours of its cancellation must not stay.
+            self._has_cancelled = False
+            if task.uncancel() <= self._cancelling and isinstance(error, asyncio.CancelledError):
+                raise TimeoutError from error
+
+    def drop(self) -> None:
+        """The timer is needed no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+__all__ = ["Admission", "ProviderGate", "ProviderState"]
