@@ -94,7 +94,7 @@ def exported_names(tree: ast.Module) -> set[str]:
     return {name for node in assignments for name in ast.literal_eval(node.value)}
 
 
-def top_level_names(tree: ast.Module) -> set[str]:
+def top_level_names(tree: ast.Module | ast.If) -> set[str]:
     names: set[str] = set()
     for node in tree.body:
         match node:
@@ -106,6 +106,8 @@ def top_level_names(tree: ast.Module) -> set[str]:
                 names.update(ast.unparse(target) for target in targets)
             case ast.AnnAssign(target=target):
                 names.add(ast.unparse(target))
+            case ast.If():
+                names |= top_level_names(node)
     return names
 
 
