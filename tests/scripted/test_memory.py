@@ -356,8 +356,8 @@ async def test_images_are_refused_in_documents_and_queries(image: Any, open_bank
     ("rule", "insert_fails", "query_fails"),
     [
         ({}, True, True),
-        ({"on": "insert"}, True, False),
-        ({"on": "query"}, False, True),
+        ({"call": "insert"}, True, False),
+        ({"call": "query"}, False, True),
         ({"bank": "other"}, False, False),
         ({"when": "apple"}, True, False),
         ({"when": "pear", "bank": "b"}, False, True),
@@ -386,7 +386,7 @@ async def test_rule_that_passes_keeps_the_rules_below_from_holding(open_bank: Ma
 
 
 async def test_stalled_query_ends_by_being_cancelled(open_bank: MakeBank) -> None:
-    bank = await open_bank(vector(), script=[{"on": "query", "fault": {"kind": "stall"}}])
+    bank = await open_bank(vector(), script=[{"call": "query", "fault": {"kind": "stall"}}])
     task = asyncio.create_task(bank.query("x"))
     for _ in range(3):
         await asyncio.sleep(0)

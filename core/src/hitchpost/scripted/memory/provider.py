@@ -33,7 +33,7 @@ class MemoryRule(CallRule):
 
     effects: ClassVar[tuple[str, ...]] = ("passes", "delay_s", "fault")
 
-    on: Literal["insert", "query"] | None = None
+    call: Literal["insert", "query"] | None = None
     """The call that the rule is for. Absent: both."""
     bank: str | None = None
     """The bank that the rule is for, by the provider's name for it. Absent: all."""
@@ -140,7 +140,7 @@ class ScriptedMemory(MemoryProvider[ScriptedMemoryConfig]):
 
     async def _play(self, call: Literal["insert", "query"], bank: str, text: str) -> None:
         rule = self._script.find(
-            lambda rule: rule.on in (None, call) and rule.bank in (None, bank) and rule.finds(text)
+            lambda rule: rule.call in (None, call) and rule.bank in (None, bank) and rule.finds(text)
         )
         self._running += 1
         try:
