@@ -1,7 +1,7 @@
 """What `inline::scripted` says to a request: from the rule that fits to reasoning, text, refusal and tool calls."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from re import Match
 from string import Template
@@ -111,13 +111,18 @@ def offered_tools(request: ChatCompletionRequest) -> dict[str, ToolDefinition]:
     return tools
 
 
-def answer_chat(request: ChatCompletionRequest, rule: Rule, match: Match[str] | bool, said: Said) -> Answer:
-    """The answer of a rule to a conversation.
+def answer_chat(
+    request: ChatCompletionRequest,
+    tools: Mapping[str, ToolDefinition],
+    rule: Rule,
+    match: Match[str] | bool,
+    said: Said,
+) -> Answer:
+    """The answer of a rule to a conversation, `tools` being those that may be called.
 
     Raises:
         UnsupportedError: no JSON is made for the schema that the request demands.
     """
-    tools = offered_tools(request)
     calls = [_call(call, tools[call.name], match) for call in rule.tool_calls if call.name in tools]
     is_forced = request.tool_choice is ToolChoiceMode.required or isinstance(request.tool_choice, NamedToolChoice)
     reasoning = _fill(rule.reasoning, match)

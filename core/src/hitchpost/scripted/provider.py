@@ -1,9 +1,10 @@
 """The provider behind `inline::scripted`."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Iterator, Sequence
+from itertools import chain
 from re import Match
+from typing import Any, TypeVar
 
 from hitchpost.api import (
     ChatCompletionRequest,
@@ -29,8 +30,10 @@ from hitchpost.scripted.answer import (
     prompt_texts,
     said_last,
 )
-from hitchpost.scripted.playback import Limits, play
+from hitchpost.scripted.playback import play
 from hitchpost.scripted.script import CutFault, DefectFault, ErrorFault, Fault, Pace, Rule, ScriptedConfig, StallFault
+
+RequestT = TypeVar("RequestT", ChatCompletionRequest, CompletionRequest)
 
 
 class ScriptedInference(InferenceProvider[ScriptedConfig]):
@@ -70,36 +73,35 @@ class ScriptedInference(InferenceProvider[ScriptedConfig]):
         """Forgets a registration."""
         self._registered.discard(model.identifier)
 
-    async def stream_completion(
+    def stream_completion(
         self, request: CompletionRequest, context: RequestContext
-    ) -> AsyncIterator[CompletionEvent]:
+    ) -> AsyncGenerator[CompletionEvent, None]:
         """Continues a prompt as the script says: with text only, since a completion has no calls and no reasoning."""
-        self._requests += 1
-        prompt = content_text(request.content)
+        return self._send(request, self._play_prompt)
+
+    def stream_chat_completion(
+        self, request: ChatCompletionRequest, context: RequestContext
+    ) -> AsyncGenerator[InferenceEvent, None]:
+        """Answers the last message as the script says."""
+        return self._send(request, self._play_chat)
+
+    def _play_prompt(self, request: CompletionRequest) -> tuple[Rule, Iterator[InferenceEvent]]:
+        prompt, sampling = content_text(request.content), request.sampling_params
         said = Said(prompt)
         rule, match = self._rule_for(said, ())
         answer = answer_prompt(request, rule, match, said)
-        events = play(answer, Limits.of(request.sampling_params, request.logprobs), [prompt], "call")
+        events = play(answer, sampling, request.logprobs, [prompt], "call")
         if request.echo:
-            events = [TextDelta(prompt, number) for number in range(request.sampling_params.n)] + events
-        async with aclosing(self._send(events, rule)) as sent:
-            async for event in sent:
-                if isinstance(event, TextDelta | Usage | Finish):
-                    yield event
+            return rule, chain((TextDelta(prompt, number) for number in range(sampling.n)), events)
+        return rule, events
 
-    async def stream_chat_completion(
-        self, request: ChatCompletionRequest, context: RequestContext
-    ) -> AsyncIterator[InferenceEvent]:
-        """Answers the last message as the script says."""
-        self._requests += 1
+    def _play_chat(self, request: ChatCompletionRequest) -> tuple[Rule, Iterator[InferenceEvent]]:
         said = said_last(request)
-        rule, match = self._rule_for(said, offered_tools(request))
-        answer = answer_chat(request, rule, match, said)
-        limits = Limits.of(request.sampling_params, request.logprobs)
-        events = play(answer, limits, prompt_texts(request), f"call_{len(request.messages)}")
-        async with aclosing(self._send(events, rule)) as sent:
-            async for event in sent:
-                yield event
+        tools = offered_tools(request)
+        rule, match = self._rule_for(said, tools)
+        answer = answer_chat(request, tools, rule, match, said)
+        prefix = f"call_{len(request.messages)}"
+        return rule, play(answer, request.sampling_params, request.logprobs, prompt_texts(request), prefix)
 
     def _rule_for(self, said: Said, tools: Collection[str]) -> tuple[Rule, Match[str] | bool]:
         for number, rule in enumerate(self.config.script):
@@ -111,23 +113,27 @@ class ScriptedInference(InferenceProvider[ScriptedConfig]):
                 return rule, match
         return ECHO, True
 
-    async def _send(self, events: Sequence[InferenceEvent], rule: Rule) -> AsyncGenerator[InferenceEvent, None]:
-        pace = rule.pace or self.config.pace
-        last = len(events) - 1
-        fault_at = None if rule.fault is None else min(rule.fault.after_events, last)
-        is_over = False
+    async def _send(
+        self, request: RequestT, start: Callable[[RequestT], tuple[Rule, Iterator[InferenceEvent]]]
+    ) -> AsyncGenerator[Any, None]:
+        self._requests += 1
+        rule, events = start(request)
+        pace, fault = rule.pace or self.config.pace, rule.fault
+        unfinished = request.sampling_params.n
         self._running += 1
         try:
             for number, event in enumerate(events):
-                await _pause(pace, number, event)
-                if number == fault_at and rule.fault is not None:
-                    await _strike(rule.fault)
+                if number % pace.burst_tokens == 0:
+                    await _pause(pace, number, event)
+                is_last = unfinished == 1 and type(event) is Finish
+                if fault is not None and (is_last or number == fault.after_events):
+                    await _strike(fault)
                     return
                 self._events += 1
-                is_over = number == last
+                unfinished -= type(event) is Finish
                 yield event
         except (asyncio.CancelledError, GeneratorExit):
-            self._cancelled += not is_over
+            self._cancelled += unfinished > 0
             raise
         finally:
             self._running -= 1
@@ -137,7 +143,7 @@ async def _pause(pace: Pace, number: int, event: InferenceEvent) -> None:
     if number == 0:
         if pace.first_token_s:
             await asyncio.sleep(pace.first_token_s)
-    elif number % pace.burst_tokens == 0 and not isinstance(event, Usage | Finish):
+    elif not isinstance(event, Usage | Finish):
         await asyncio.sleep(pace.token_s)
 
 

@@ -2,8 +2,10 @@
 
 import math
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import NamedTuple
 from zlib import crc32
 
 from hitchpost.api import TokenLogprob, TopLogprob
@@ -18,43 +20,41 @@ def split_tokens(text: str) -> list[str]:
     return _WORD.findall(text)
 
 
-@dataclass(frozen=True, slots=True)
-class Generated:
-    """What was made of a text under the limits: the tokens to show, how many it took, and why it ended early if it did."""
+class End(NamedTuple):
+    """Where a text ends under the limits: after how many characters, how many of them are shown, and why it ends early if it does."""
 
-    tokens: list[str]
-    used: int
+    made: int
+    shown: int
     stop_text: str | None = None
     is_cut: bool = False
 
 
-def generate(text: str, stop: Sequence[str] = (), limit: int | None = None) -> Generated:
-    """The tokens of a text up to the first stop string or the limit.
+def find_end(text: str, stop: Sequence[str] = (), limit: int | None = None) -> End:
+    """The end of a text at the first stop string or the limit.
 
     Args:
         stop: texts that end it and are not shown; they may span tokens and begin within one.
         limit: how many tokens may be made; None for any number.
     """
-    tokens = split_tokens(text)
-    is_cut = limit is not None and len(tokens) > limit
-    if is_cut:
-        tokens = tokens[:limit]
-    made = "".join(tokens)
+    made, is_cut = len(text), False
+    if limit is not None:
+        tokens = _WORD.finditer(text)
+        within = deque(islice(tokens, limit), maxlen=1)
+        is_cut = next(tokens, None) is not None
+        if is_cut:
+            made = within[0].end() if within else 0
     # The stop string that is complete first ends the text, as it would while tokens arrive one by one.
-    found = min(((at + len(text), at, text) for text in stop if text and (at := made.find(text)) >= 0), default=None)
+    found = min(((at + len(s), at, s) for s in stop if s and (at := text.find(s, 0, made)) >= 0), default=None)
     if found is None:
-        return Generated(tokens, len(tokens), is_cut=is_cut)
-    end, start, stop_text = found
-    shown: list[str] = []
-    used = position = 0
-    for token in tokens:
-        if position >= end:
-            break
-        used += 1
-        if position < start:
-            shown.append(token[: start - position])
-        position += len(token)
-    return Generated(shown, used, stop_text)
+        return End(made, made, is_cut=is_cut)
+    made, shown, stop_text = found
+    return End(made, shown, stop_text)
+
+
+def tokens_until(text: str, end: End) -> Iterator[str]:
+    """The tokens of a text up to its end, one at a time; of those that are made but not shown, the empty text."""
+    for token in _WORD.finditer(text, 0, end.made):
+        yield token[0][: max(0, end.shown - token.start())]
 
 
 def token_logprob(token: str, top_k: int) -> TokenLogprob:
@@ -72,4 +72,4 @@ def _top(token: str, probability: float) -> TopLogprob:
     return TopLogprob(token=token, logprob=math.log(probability), bytes=list(token.encode()))
 
 
-__all__ = ["Generated", "generate", "split_tokens", "token_logprob"]
+__all__ = ["End", "find_end", "split_tokens", "token_logprob", "tokens_until"]
