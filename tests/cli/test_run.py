@@ -41,7 +41,7 @@ def test_host_says_where_it_listens_what_it_serves_and_how_to_try_it(tmp_path: P
         tried = subprocess.run(["bash", "-c", f"{command[1]} -sS"], capture_output=True, text=True)
 
     assert f"listens on {host.url}\n" in said
-    assert "Warning: colour: unknown key, ignored" in said
+    assert "Warning: colour (line 3): unknown key, ignored" in said
     assert re.search(r"^inference  small +inline::scripted +ready$", said, re.MULTILINE)
     assert re.search(r"^inference  away +remote::nothing +failed +no installed plugin offers", said, re.MULTILINE)
     assert "Models: small/it's\n" in said
@@ -142,7 +142,7 @@ models:
     result = hitchpost("run", str(config))
 
     assert result.exit_code == 2
-    assert [line.split(":")[0] for line in result.output.splitlines() if line.startswith("  - ")] == [
+    assert [line.split(" (line")[0] for line in result.output.splitlines() if line.startswith("  - ")] == [
         "  - providers.inference[0].config.model", "  - providers.inference[1].provider_id", "  - providers.telepathy", "  - models[0].provider_id",
     ]  # fmt: skip
 
@@ -151,7 +151,7 @@ def test_variable_that_is_missing_is_named_with_its_path(hitchpost: Run, config_
     result = hitchpost("run", str(config_file))
 
     assert result.exit_code == 2
-    assert "providers.inference[0].config.models[0]: environment variable MODEL is not set" in result.output
+    assert "providers.inference[0].config.models[0] (line 6): environment variable MODEL is not set" in result.output
 
 
 def test_without_config_and_preset_it_says_what_to_install(hitchpost: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,8 @@ import click
 from hitchpost import __version__
 from hitchpost.cli.chat import chat
 from hitchpost.cli.completion import completion
+from hitchpost.cli.config import config
+from hitchpost.cli.configure import configure
 from hitchpost.cli.groups import ExtensibleGroup
 from hitchpost.cli.output import CommandError, SetupError, prepare_streams
 from hitchpost.cli.plugins import plugins
@@ -50,7 +52,7 @@ def program() -> None:
     """Hitchpost hosts Llama-stack-style AI backends."""
 
 
-for command in (run, chat, models, shields, memory_banks, plugins, providers, completion):
+for command in (run, chat, models, shields, memory_banks, plugins, providers, config, configure, completion):
     program.add_command(command)
 
 

@@ -16,6 +16,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+UNSET = "is not set and has no default"
+"""Ends the problem of a placeholder whose variable is missing."""
+
 _PLACEHOLDER = re.compile(r"\$\{env\.(?P<name>[A-Z0-9_]+)(?:(?P<operator>:[=+]?)(?P<operand>[^}]*))?\}")
 
 
@@ -75,7 +78,7 @@ def _fill_string(text: str, environ: Mapping[str, str], problems: list[str], pat
             value = operand if value else ""
         elif not value:
             if operand is None:
-                problems.append(f"{path}: environment variable {match['name']} is not set and has no default")
+                problems.append(f"{path}: environment variable {match['name']} {UNSET}")
                 return ""
             value = operand
         return os.path.expanduser(value) if value.startswith("~") else value
@@ -96,4 +99,4 @@ def outer_paths(path: str) -> list[str]:
     return [path, *(path[:end] for end in reversed(ends))]
 
 
-__all__ = ["Filling", "fill_placeholders", "join_path", "outer_paths"]
+__all__ = ["UNSET", "Filling", "fill_placeholders", "join_path", "outer_paths"]

@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from hitchpost.api import RegisterMemoryBankRequest, RegisterModelRequest, RegisterShieldRequest
 from hitchpost.store import StoreConfig
 
-Name = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$")]
+ProviderId = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$")]
 Seconds = Annotated[float, Field(gt=0)]
 
 
@@ -38,7 +38,7 @@ def _nothing_is_empty(value: Any) -> Any:
 class ProviderEntry(ConfigModel):
     """A provider: a configured instance of a provider type."""
 
-    provider_id: Name
+    provider_id: ProviderId
     provider_type: Annotated[str, Field(min_length=1)]
     config: Annotated[dict[str, Any], BeforeValidator(_nothing_is_empty)] = Field(default_factory=dict)
     """What the provider type takes."""
@@ -100,6 +100,7 @@ __all__ = [
     "ConfigModel",
     "PluginsSection",
     "ProviderEntry",
+    "ProviderId",
     "ProviderLimits",
     "RunConfig",
     "ServerConfig",

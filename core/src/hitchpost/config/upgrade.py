@@ -163,6 +163,7 @@ def _routing_keys(value: Any, path: str, draft: _Draft) -> tuple[str, ...]:
 
 def _present_apis(value: Any, draft: _Draft) -> Any:
     draft.changes.append(Change("apis_to_serve", "is now apis"))
+    draft.moved["apis"] = "apis_to_serve"
     if not isinstance(value, list):
         return value
     return [API_NAMES.get(name, name) if isinstance(name, str) else name for name in value]

@@ -1,0 +1,53 @@
+"""Writing a run config so that the file is the old one or the new one, whole."""
+
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from hitchpost.errors import ConfigError
+
+
+def save_text(path: Path, text: str) -> None:
+    """Put a text in the place of a file, readable by its owner only; where that fails, the old file stays as it was.
+
+    Raises:
+        ConfigError: it can't be written.
+    """
+    target = path.resolve()
+    temporary: str | None = None
+    try:
+        descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        with open(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except OSError as error:
+        if temporary is not None:
+            with suppress(OSError):
+                os.unlink(temporary)
+        raise ConfigError(f"{path} can't be written: {error.strerror}") from error
+
+
+def save_backup(path: Path, text: str) -> Path:
+    """Write the text of a file beside it, under a name that is free, and answer where.
+
+    Raises:
+        ConfigError: it can't be written.
+    """
+    for number in range(1, 1000):
+        backup = path.with_name(f"{path.name}.bak" if number == 1 else f"{path.name}.bak{number}")
+        try:
+            descriptor = os.open(backup, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise ConfigError(f"{backup} can't be written: {error.strerror}") from error
+        with open(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        return backup
+    raise ConfigError(f"{path} has a thousand backups; remove some")
+
+
+__all__ = ["save_backup", "save_text"]
