@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -28,21 +29,29 @@ class ServerProcess:
         arguments: of the Python interpreter; `{port}` stands for the port.
         ready_path: answers 200 once it serves.
         core: the CPU that it may use; the load runs on another.
+        home: where it keeps its state; by default a folder of its own that goes with it.
     """
 
-    def __init__(self, arguments: list[str], ready_path: str, core: int | None = None) -> None:
+    def __init__(
+        self, arguments: list[str], ready_path: str, core: int | None = None, home: Path | None = None
+    ) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._arguments = [argument.format(port=self.port) for argument in arguments]
         self._ready_path = ready_path
         self._core = core
+        self._own_home = tempfile.TemporaryDirectory() if home is None else None
+        self._home = home if self._own_home is None else Path(self._own_home.name)
         self.start_s = 0.0
         """Seconds from the start of the process to its first 200."""
 
     def __enter__(self) -> Self:
         began = time.perf_counter()
         self._process = subprocess.Popen(
-            [sys.executable, *self._arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [sys.executable, *self._arguments],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "HITCHPOST_HOME": str(self._home)},
         )
         if self._core is not None:
             os.sched_setaffinity(self._process.pid, {self._core})
@@ -65,6 +74,8 @@ class ServerProcess:
     ) -> None:
         self._process.terminate()
         self._process.wait(10)
+        if self._own_home is not None:
+            self._own_home.cleanup()
 
     def cpu_s(self) -> float:
         """CPU seconds, user and system, that the process has used."""
