@@ -11,7 +11,6 @@ from hitchpost.api import InterleavedContent, MemoryBank, VectorMemoryBank, cont
 from hitchpost.errors import BadRequestError, UnsupportedError
 from hitchpost.scripted.memory.documents import chunk_texts, plain_text
 from hitchpost.scripted.memory.words import stems_of, words_of
-from hitchpost.scripted.tokens import split_tokens
 
 CHUNKS_AT_A_TIME = 200
 """After how many chunks others may run."""
@@ -100,7 +99,7 @@ class Bank(ABC):
 
     def chunks(self, document_id: str, text: str) -> Iterable[KeptChunk]:
         """A document as it is kept: whole."""
-        yield KeptChunk(document_id, text, len(split_tokens(text.strip())), words_of(text))
+        yield KeptChunk(document_id, text, len(text.split()), words_of(text))
 
     @abstractmethod
     def score(self, query: InterleavedContent) -> Score:

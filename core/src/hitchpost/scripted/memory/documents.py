@@ -3,15 +3,15 @@
 import base64
 import binascii
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from urllib.parse import unquote_to_bytes
 
 from hitchpost.api import URL, ImageMedia, InterleavedContent, content_items, content_text
 from hitchpost.errors import BadRequestError, UnsupportedError
-from hitchpost.scripted.tokens import split_tokens
 
 MAX_DOCUMENT_CHARACTERS = 1_000_000
 
+_WORD = re.compile(r"\S+")
 _SCHEME = re.compile(r"(?i)(https?|file)://|(data):")
 _DATA_URL = re.compile(r"(?is)data:(?P<type>[^;,]*)(?P<parameters>(?:;[^,]*)?),(?P<payload>.*)")
 _TEXT_TYPES = frozenset({"application/json", "application/xml", "application/yaml", "application/x-yaml"})
@@ -90,16 +90,23 @@ def chunk_texts(text: str, size: int, overlap: int) -> Iterator[tuple[str, int]]
     """The chunks of a text, each with its number of tokens; a text of spaces has none.
 
     Args:
-        text: its tokens are words with the space before them.
+        text: its tokens are its words.
         size: tokens of a chunk, at least 1; the last one may be shorter.
         overlap: how many tokens a chunk shares with the one before it, less than `size`.
     """
-    tokens = split_tokens(text.strip())
-    for start in range(0, len(tokens), size - overlap):
-        chunk = tokens[start : start + size]
-        yield "".join(chunk).lstrip(), len(chunk)
-        if start + size >= len(tokens):
-            return
+    window: list[re.Match[str]] = []
+    shared = 0
+    for word in _WORD.finditer(text):
+        if len(window) == size:
+            yield _chunk(text, window)
+            window, shared = window[size - overlap :], overlap
+        window.append(word)
+    if len(window) > shared:
+        yield _chunk(text, window)
+
+
+def _chunk(text: str, words: Sequence[re.Match[str]]) -> tuple[str, int]:
+    return text[words[0].start() : words[-1].end()], len(words)
 
 
 __all__ = ["MAX_DOCUMENT_CHARACTERS", "chunk_texts", "document_text", "plain_text"]
