@@ -155,6 +155,30 @@ def test_without_any_provider_type_there_is_nothing_to_ask(
     assert "no installed plugin offers a provider type" in result.output
 
 
+def test_types_of_the_plugins_that_the_file_names_by_path_can_be_configured(hitchpost: Run, run_yaml: Path) -> None:
+    run_yaml.with_name("mine.py").write_text("""
+from hitchpost import hookimpl
+from hitchpost.plugin import ProviderSpec
+
+@hookimpl
+def provider_specs():
+    return [ProviderSpec(api="inference", provider_type="inline::mine", config="mine:Config", factory="mine:Config")]
+
+from pydantic import BaseModel
+
+class Config(BaseModel, extra="forbid"):
+    size: int
+""")
+    run_yaml.write_text("plugins: {paths: [mine.py]}\n")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HITCHPOST_PLUGINS", "mine")
+        result = hitchpost("configure", "--output", str(run_yaml), stdin=script("y", "", "", "7", *[""] * 20))
+
+    assert result.exit_code == 0, result.output
+    assert yaml.safe_load(run_yaml.read_text())["providers"]["inference"][0]["config"] == {"size": 7}
+
+
 # --- at a terminal ---
 
 

@@ -44,12 +44,12 @@ def test_upgraded_file_loads(era: str) -> None:
     assert loaded.config.version == "2"
 
 
-@pytest.mark.parametrize("era", ERAS)
-def test_upgrade_of_the_present_form_changes_nothing(era: str) -> None:
-    upgraded = upgrade_run_config(published(f"{era}.upgraded"))
+@pytest.mark.parametrize("name", [*(f"{era}.upgraded" for era in ERAS), "november"])
+def test_upgrade_of_the_present_form_changes_nothing(name: str) -> None:
+    upgraded = upgrade_run_config(published(name))
 
     assert upgraded.changes == ()
-    assert upgraded.data == published(f"{era}.upgraded")
+    assert upgraded.data == published(name)
 
 
 def test_given_data_stays_as_it_was() -> None:

@@ -39,15 +39,18 @@ def configure(output: Path) -> None:
     can come from a pipe. Where the input ends before the last question, or Ctrl-C is pressed, nothing is written and the exit status is 1.
     At the end the file is checked, as by `hitchpost config check`.
     """
+    from hitchpost.config import read_run_config
     from hitchpost.config.edit import edited_yaml, plain_yaml
     from hitchpost.config.installed_types import load_installed_types
     from hitchpost.config.save import save_text
     from hitchpost.config.wizard import Wizard
     from hitchpost.plugin.catalog import build_catalog
     from hitchpost.plugin.discovery import discover_plugins
+    from hitchpost.stack import select_plugins
 
     text, given, moved = _existing(output)
-    installed = load_installed_types(build_catalog(discover_plugins().reports))
+    selection = select_plugins(None if text is None else read_run_config(output, os.environ).config)
+    installed = load_installed_types(build_catalog(discover_plugins(selection).reports))
     for failure in installed.failures:
         show_warning(failure)
     if not installed.configs:
