@@ -99,7 +99,7 @@ async def register_model(model: Model, context: RequestContext | None) -> Model 
 async def unregister_model(model: Model, context: RequestContext | None) -> None:
     """A registration of a model at this inference provider ended.
 
-    Called once, after requests no longer find it.
+    Called after requests no longer find it, and again later where it failed or the provider didn't run, so it may name what you don't know.
 
     Args:
         model: what was registered.
@@ -145,7 +145,7 @@ async def register_shield(shield: Shield, context: RequestContext | None) -> Shi
 async def unregister_shield(shield: Shield, context: RequestContext | None) -> None:
     """A registration of a shield at this safety provider ended.
 
-    Called once, after requests no longer find it.
+    Called after requests no longer find it, and again later where it failed or the provider didn't run, so it may name what you don't know.
 
     Args:
         shield: what was registered.
@@ -193,7 +193,7 @@ async def register_memory_bank(memory_bank: MemoryBank, context: RequestContext 
 async def unregister_memory_bank(memory_bank: MemoryBank, context: RequestContext | None) -> None:
     """A registration of a memory bank at this memory provider ended.
 
-    Called once, after requests no longer find it.
+    Called after requests no longer find it, and again later where it failed or the provider didn't run, so it may name what you don't know.
 
     Args:
         memory_bank: what was registered.
