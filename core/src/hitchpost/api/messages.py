@@ -62,9 +62,12 @@ Message = Annotated[
 
 def messages_have_images(messages: Sequence[Message]) -> bool:
     """Whether any of the messages holds an image."""
-    contents = [message.content for message in messages]
-    contexts = [message.context for message in messages if isinstance(message, UserMessage) and message.context]
-    return has_images([*contents, *contexts])
+    for message in messages:
+        if not isinstance(message.content, str) and has_images([message.content]):
+            return True
+        if isinstance(message, UserMessage) and message.context is not None and has_images([message.context]):
+            return True
+    return False
 
 
 __all__ = [

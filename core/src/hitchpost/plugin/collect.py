@@ -65,24 +65,68 @@ class _Choice:
         ]
 
 
-async def _collect(
-    events: AsyncIterator[InferenceEvent] | AsyncIterator[CompletionEvent], n: int
-) -> tuple[list[tuple[int, _Choice, Finish]], Usage | None, Extra | None]:
-    choices: dict[int, _Choice] = {}
-    usage: Usage | None = None
-    extra: Extra = {}
-    async for event in events:
+class _Collected:
+    """The choices of an answer while they are collected, and what belongs to all of them."""
+
+    def __init__(self) -> None:
+        self.choices: dict[int, _Choice] = {}
+        self.usage: Usage | None = None
+        self.extra: Extra = {}
+
+    def add(self, event: InferenceEvent) -> None:
         if event.extra:
-            extra.update(event.extra)
+            self.extra.update(event.extra)
         if isinstance(event, Usage):
-            usage = event
-        else:
-            choices.setdefault(event.choice, _Choice()).add(event)
-    finished = [
-        (index, choice, choice.finish) for index, choice in sorted(choices.items()) if choice.finish is not None
-    ]
-    check_all_finished((index for index, _, _ in finished), {*range(n), *choices})
-    return finished, usage, extra or None
+            self.usage = event
+            return
+        choice = self.choices.get(event.choice)
+        if choice is None:
+            choice = self.choices[event.choice] = _Choice()
+        choice.add(event)
+
+    def finished(self, n: int) -> list[tuple[int, _Choice, Finish]]:
+        finished = [
+            (index, choice, choice.finish)
+            for index, choice in sorted(self.choices.items())
+            if choice.finish is not None
+        ]
+        check_all_finished((index for index, _, _ in finished), {*range(n), *self.choices})
+        return finished
+
+    def chat(self, n: int) -> ChatCompletionResponse:
+        return ChatCompletionResponse(
+            choices=[
+                ChatChoice(
+                    finish_reason=_reason(choice, finish),
+                    index=index,
+                    text="".join(choice.text),
+                    reasoning="".join(choice.reasoning),
+                    refusal="".join(choice.refusal),
+                    tool_calls=choice.tool_calls(),
+                    logprobs=choice.logprobs,
+                    stop_text=finish.stop_text,
+                )
+                for index, choice, finish in self.finished(n)
+            ],
+            usage=self.usage,
+            extra=self.extra or None,
+        )
+
+    def completion(self, n: int) -> CompletionResponse:
+        return CompletionResponse(
+            choices=[
+                CompletionChoice(
+                    finish_reason=finish.reason,
+                    index=index,
+                    text="".join(choice.text),
+                    logprobs=choice.logprobs,
+                    stop_text=finish.stop_text,
+                )
+                for index, choice, finish in self.finished(n)
+            ],
+            usage=self.usage,
+            extra=self.extra or None,
+        )
 
 
 def check_all_finished(finished: Iterable[int], choices: Collection[int], provider_id: str | None = None) -> None:
@@ -93,35 +137,29 @@ def check_all_finished(finished: Iterable[int], choices: Collection[int], provid
         raise BadBackendAnswerError(f"the answer{which} broke off before its end", provider_id=provider_id)
 
 
+def _reason(choice: _Choice, finish: Finish) -> FinishReason:
+    # Some servers say `stop` although they called a tool.
+    return FinishReason.tool_calls if choice.calls and finish.reason is FinishReason.stop else finish.reason
+
+
 async def collect_chat(events: AsyncIterator[InferenceEvent], n: int) -> ChatCompletionResponse:
     """The whole answers that a chat stream of `n` choices spells.
 
     Raises:
         BadBackendAnswerError: the stream ended without a `Finish` for each choice.
     """
-    finished, usage, extra = await _collect(events, n)
-    return ChatCompletionResponse(
-        choices=[
-            ChatChoice(
-                finish_reason=_reason(choice, finish),
-                index=index,
-                text="".join(choice.text),
-                reasoning="".join(choice.reasoning),
-                refusal="".join(choice.refusal),
-                tool_calls=choice.tool_calls(),
-                logprobs=choice.logprobs,
-                stop_text=finish.stop_text,
-            )
-            for index, choice, finish in finished
-        ],
-        usage=usage,
-        extra=extra,
-    )
+    collected = _Collected()
+    async for event in events:
+        collected.add(event)
+    return collected.chat(n)
 
 
-def _reason(choice: _Choice, finish: Finish) -> FinishReason:
-    # Some servers say `stop` although they called a tool.
-    return FinishReason.tool_calls if choice.calls and finish.reason is FinishReason.stop else finish.reason
+def chat_of(events: Iterable[InferenceEvent], n: int) -> ChatCompletionResponse:
+    """As `collect_chat`, of events that are there already."""
+    collected = _Collected()
+    for event in events:
+        collected.add(event)
+    return collected.chat(n)
 
 
 async def collect_completion(events: AsyncIterator[CompletionEvent], n: int) -> CompletionResponse:
@@ -130,21 +168,10 @@ async def collect_completion(events: AsyncIterator[CompletionEvent], n: int) -> 
     Raises:
         BadBackendAnswerError: the stream ended without a `Finish` for each choice.
     """
-    finished, usage, extra = await _collect(events, n)
-    return CompletionResponse(
-        choices=[
-            CompletionChoice(
-                finish_reason=finish.reason,
-                index=index,
-                text="".join(choice.text),
-                logprobs=choice.logprobs,
-                stop_text=finish.stop_text,
-            )
-            for index, choice, finish in finished
-        ],
-        usage=usage,
-        extra=extra,
-    )
+    collected = _Collected()
+    async for event in events:
+        collected.add(event)
+    return collected.completion(n)
 
 
-__all__ = ["check_all_finished", "collect_chat", "collect_completion"]
+__all__ = ["chat_of", "check_all_finished", "collect_chat", "collect_completion"]

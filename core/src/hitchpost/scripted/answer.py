@@ -132,10 +132,14 @@ def answer_chat(
         return Answer(reasoning=reasoning, calls=(forced,), finish=rule.finish or FinishReason.tool_calls)
     if request.parallel_tool_calls is False:
         calls = calls[:1]
-    answer = replace(_in_words(rule, match, said), reasoning=reasoning, calls=tuple(calls))
-    if calls:
-        return replace(answer, finish=rule.finish or FinishReason.tool_calls)
-    return _formatted(answer, request.response_format)
+    answer = Answer(
+        text=_text(rule, match, said),
+        reasoning=reasoning,
+        refusal=_fill(rule.refusal, match),
+        calls=tuple(calls),
+        finish=rule.finish or (FinishReason.tool_calls if calls else FinishReason.stop),
+    )
+    return answer if calls else _formatted(answer, request.response_format)
 
 
 def answer_prompt(request: CompletionRequest, rule: Rule, match: Match[str] | bool, said: Said) -> Answer:
@@ -144,15 +148,14 @@ def answer_prompt(request: CompletionRequest, rule: Rule, match: Match[str] | bo
     Raises:
         UnsupportedError: no JSON is made for the schema that the request demands.
     """
-    answer = _in_words(rule, match, said)
-    return _formatted(replace(answer, text=answer.text or answer.refusal, refusal=""), request.response_format)
+    text = _text(rule, match, said) or _fill(rule.refusal, match)
+    return _formatted(Answer(text=text, finish=rule.finish or FinishReason.stop), request.response_format)
 
 
-def _in_words(rule: Rule, match: Match[str] | bool, said: Said) -> Answer:
-    """What a rule says. A rule that says nothing but has a fault echoes, so that there are events before the fault."""
+def _text(rule: Rule, match: Match[str] | bool, said: Said) -> str:
+    """The text of a rule. One that says nothing but has a fault echoes, so that there are events before the fault."""
     is_echo = rule.echo or (rule.text is rule.refusal is rule.reasoning is None and not rule.tool_calls)
-    text = said.text if is_echo else _fill(rule.text, match)
-    return Answer(text=text * rule.repeat, refusal=_fill(rule.refusal, match), finish=rule.finish or FinishReason.stop)
+    return (said.text if is_echo else _fill(rule.text, match)) * rule.repeat
 
 
 def _formatted(answer: Answer, response_format: ResponseFormat | None) -> Answer:

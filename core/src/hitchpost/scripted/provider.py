@@ -1,13 +1,15 @@
 """The provider behind `inline::scripted`."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Iterator, Sequence
-from itertools import chain
+from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Sequence
+from contextlib import aclosing
+from itertools import chain, islice
 from re import Match
-from typing import Any, TypeVar
+from typing import Any
 
 from hitchpost.api import (
     ChatCompletionRequest,
+    ChatCompletionResponse,
     CompletionEvent,
     CompletionRequest,
     Finish,
@@ -19,7 +21,8 @@ from hitchpost.api import (
     content_text,
 )
 from hitchpost.errors import BadRequestError, quoted
-from hitchpost.plugin import InferenceProvider, Metric, ProviderDeps
+from hitchpost.plugin import InferenceProvider, Metric, ProviderDeps, collect_chat
+from hitchpost.plugin.collect import chat_of
 from hitchpost.scripted.answer import (
     ECHO,
     Said,
@@ -33,7 +36,8 @@ from hitchpost.scripted.answer import (
 from hitchpost.scripted.playback import play
 from hitchpost.scripted.script import CutFault, DefectFault, ErrorFault, Fault, Pace, Rule, ScriptedConfig, StallFault
 
-RequestT = TypeVar("RequestT", ChatCompletionRequest, CompletionRequest)
+_MOST_AT_ONCE = 1000
+"""Events that may be made without letting others run."""
 
 
 class ScriptedInference(InferenceProvider[ScriptedConfig]):
@@ -77,13 +81,28 @@ class ScriptedInference(InferenceProvider[ScriptedConfig]):
         self, request: CompletionRequest, context: RequestContext
     ) -> AsyncGenerator[CompletionEvent, None]:
         """Continues a prompt as the script says: with text only, since a completion has no calls and no reasoning."""
-        return self._send(request, self._play_prompt)
+        return self._send(request, *self._play_prompt(request))
+
+    async def chat_completion(self, request: ChatCompletionRequest, context: RequestContext) -> ChatCompletionResponse:
+        """The whole answer: made at once where it is one short burst without pause and fault, else collected from its stream."""
+        rule, events = self._play_chat(request)
+        pace, n = rule.pace or self.config.pace, request.sampling_params.n
+        if rule.fault is None and not pace.first_token_s:
+            most = min(pace.burst_tokens, _MOST_AT_ONCE)
+            first = list(islice(events, most + 1))
+            if len(first) <= most:
+                self._requests += 1
+                self._events += len(first)
+                return chat_of(first, n)
+            events = chain(first, events)
+        async with aclosing(self._send(request, rule, events)) as sent:
+            return await collect_chat(sent, n)
 
     def stream_chat_completion(
         self, request: ChatCompletionRequest, context: RequestContext
     ) -> AsyncGenerator[InferenceEvent, None]:
         """Answers the last message as the script says."""
-        return self._send(request, self._play_chat)
+        return self._send(request, *self._play_chat(request))
 
     def _play_prompt(self, request: CompletionRequest) -> tuple[Rule, Iterator[InferenceEvent]]:
         prompt, sampling = content_text(request.content), request.sampling_params
@@ -114,10 +133,9 @@ class ScriptedInference(InferenceProvider[ScriptedConfig]):
         return ECHO, True
 
     async def _send(
-        self, request: RequestT, start: Callable[[RequestT], tuple[Rule, Iterator[InferenceEvent]]]
+        self, request: ChatCompletionRequest | CompletionRequest, rule: Rule, events: Iterator[InferenceEvent]
     ) -> AsyncGenerator[Any, None]:
         self._requests += 1
-        rule, events = start(request)
         pace, fault = rule.pace or self.config.pace, rule.fault
         unfinished = request.sampling_params.n
         self._running += 1

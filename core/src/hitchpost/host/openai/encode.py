@@ -1,7 +1,6 @@
 """Hitchpost's whole answers in OpenAI's form. Pure functions."""
 
 import math
-import secrets
 import sys
 import time
 from array import array
@@ -10,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from hitchpost import api
+from hitchpost.host.exchange import fresh_id
 from hitchpost.host.openai import answers
 
 LOWEST_LOGPROB = -9999.0
@@ -27,7 +27,7 @@ class AnswerHead:
     @classmethod
     def new(cls, prefix: str, model: str) -> "AnswerHead":
         """A head with a fresh id such as `chatcmpl-...`; `model` is the name that the caller used."""
-        return cls(f"{prefix}-{secrets.token_hex(12)}", model)
+        return cls(fresh_id(f"{prefix}-"), model)
 
 
 def finish_reason(reason: api.FinishReason, *, has_calls: bool) -> answers.FinishReason:
