@@ -3,7 +3,7 @@
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 T = TypeVar("T")
 
@@ -42,8 +42,18 @@ def _small(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
-Metadata = Annotated[dict[str, Any], AfterValidator(_small)]
-"""What a registration says beside its names. It is kept and listed, so it is small."""
+def _from_text(value: Any) -> Any:
+    """`llama-stack-client` sends the JSON text that it was given on its command line."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return from_json(value)
+    except ValueError as error:
+        raise ValueError(f"must be an object, or the JSON text of one: {error}") from None
+
+
+Metadata = Annotated[dict[str, Any], AfterValidator(_small), BeforeValidator(_from_text)]
+"""What a registration says beside its names, as an object or its JSON text. It is kept and listed, so it is small."""
 
 
 class WireModel(BaseModel):
