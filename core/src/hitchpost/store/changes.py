@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 
 from hitchpost.errors import BackendUnavailableError
 from hitchpost.store.base import Change
+from hitchpost.store.deadlines import end
 
 MAX_PENDING = 1024
 """Keys that wait for a slow reader; one more, and it is told to scan again."""
@@ -89,8 +90,7 @@ class ChangeFeeds:
                 yield change
         finally:
             self._open.discard(feed)
-            listener.cancel()
-            await asyncio.wait({listener})
+            await end(listener)
 
 
 async def _keep_listening(feed: ChangeFeed, listen: Listen) -> None:

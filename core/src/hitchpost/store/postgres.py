@@ -3,7 +3,6 @@
 Every call is one statement in a transaction of its own, which also tells those who LISTEN; the server's clock is the leases'.
 """
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator, Coroutine, Mapping
 from dataclasses import replace
@@ -17,6 +16,7 @@ from hitchpost.errors import BackendUnavailableError
 from hitchpost.store.base import Change, Lease
 from hitchpost.store.changes import ChangeFeed, ChangeFeeds
 from hitchpost.store.config import PostgresStoreConfig
+from hitchpost.store.deadlines import within
 from hitchpost.store.keys import (
     PAGE_BYTES,
     PAGE_ROWS,
@@ -31,8 +31,6 @@ from hitchpost.store.postgres_tables import prepare_tables, table_names
 
 IDLE_CHECK_S = 10.0
 """A feed that hears nothing for so long asks whether its connection still lives."""
-CANCEL_S = 0.2
-"""How long a statement that is given up may take to be cancelled on the server, before its connection is thrown away."""
 
 GET = "SELECT value FROM {entries} WHERE namespace = %(namespace)s AND key = %(key)s"
 SET = """INSERT INTO {entries} (namespace, key, value) VALUES (%(namespace)s, %(key)s, %(value)s)
@@ -189,24 +187,16 @@ class PostgresStore:
             cursor = await connection.execute(statement, values)
             return await cursor.fetchall()
 
-    async def _in_time(self, work: Coroutine[Any, Any, T]) -> T:
-        """What the work answers, within the time limit, also when the server takes no heed of a cancellation."""
+    async def _in_time(self, call: Coroutine[Any, Any, T]) -> T:
         timeout_s = self._config.timeout_s
-        task = asyncio.create_task(work)
         try:
-            await asyncio.wait({task}, timeout=timeout_s)
-            if task.done():
-                return task.result()
-            raise BackendUnavailableError(f"{self._place} did not answer within {timeout_s:g} s")
+            return await within(timeout_s, call)
         except PoolTimeout as error:
             raise BackendUnavailableError(f"{self._place} gave no connection within {timeout_s:g} s") from error
+        except TimeoutError as error:
+            raise BackendUnavailableError(f"{self._place} did not answer within {timeout_s:g} s") from error
         except (psycopg.Error, PoolClosed, OSError) as error:
             raise BackendUnavailableError(f"{self._place} can't be used now: {_reason(error)}") from error
-        finally:
-            # The first cancellation asks the server to stop; the second, where it doesn't answer, drops the connection.
-            while not task.done():
-                task.cancel()
-                await asyncio.wait({task}, timeout=CANCEL_S)
 
     async def _move_lease_end(self, lease: Lease, ttl_s: float) -> bool:
         """Whether the lease was still the owner's."""

@@ -5,11 +5,10 @@ names share a hash tag, so that a cluster keeps them together. What must happen 
 Keys are told on the channel of our own, since keyspace notifications are off by default and belong to the whole server.
 """
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from redis.asyncio import BlockingConnectionPool, Redis, SSLConnection
 from redis.asyncio.client import PubSub
@@ -23,6 +22,7 @@ from hitchpost.errors import BackendUnavailableError, ConfigError
 from hitchpost.store.base import Change, Lease
 from hitchpost.store.changes import ChangeFeed, ChangeFeeds
 from hitchpost.store.config import RedisStoreConfig
+from hitchpost.store.deadlines import within
 from hitchpost.store.keys import (
     PAGE_BYTES,
     PAGE_ROWS,
@@ -85,6 +85,8 @@ if version then return version end
 if redis.call('EXISTS', KEYS[2]) == 1 then return 'unknown' end
 redis.call('SET', KEYS[1], ARGV[1])
 return ARGV[1]"""
+
+T = TypeVar("T")
 
 
 class RedisStore:
@@ -236,8 +238,7 @@ class RedisStore:
     async def _call(self, function: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any) -> Any:
         self._check_open()
         try:
-            async with asyncio.timeout(self._config.timeout_s):
-                return await function(*args, **kwargs)
+            return await within(self._config.timeout_s, _answer(function(*args, **kwargs)))
         except (TimeoutError, RedisTimeoutError) as error:
             message = f"{self._place} did not answer within {self._config.timeout_s:g} s"
             raise BackendUnavailableError(message) from error
@@ -283,6 +284,11 @@ class RedisStore:
         except (RedisError, OSError) as error:
             raise BackendUnavailableError(f"{self._place} can't be listened to now: {error}") from error
         return message
+
+
+async def _answer(call: Awaitable[T]) -> T:
+    """The call as a coroutine, which redis-py doesn't promise it to be."""
+    return await call
 
 
 def _milliseconds(seconds: float) -> int:
