@@ -15,7 +15,7 @@ from hitchpost.registry import registry as registry_module
 from hitchpost.store import KeyValueStore
 from hitchpost.store.memory import MemoryStore
 from tests.plugged import CONTEXT, until
-from tests.registry.house import House, Open, answers, file_at, model, raises
+from tests.registry.house import House, Open, answers, file_at, hangs, model, raises
 
 
 @pytest.fixture
@@ -488,3 +488,50 @@ async def test_store_that_can_not_be_used_as_it_is_ends_the_start(tmp_path: Path
         await House().start(file_at(file))
 
     assert file.read_bytes() == before
+
+
+async def test_store_that_goes_away_is_noticed_though_nobody_asks_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(persistence, "HEALTH_INTERVAL_S", 0.01)
+    store = SharedStore()
+    async with House().running(store.open) as house:
+        before = house.persistence.problem
+        store.is_away = True
+        await until(lambda: house.persistence.problem)
+        noticed = house.persistence.problem
+        store.is_away = False
+        await until(lambda: house.persistence.problem is None)
+
+    assert (before, noticed) == (None, "the store can't be reached")
+
+
+async def test_scan_that_fails_is_made_again(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(persistence, "FIRST_DELAY_S", 0.01)
+    store = SharedStore()
+    async with two_hosts(store) as (here, there):
+        store.is_away = True
+        for feed in store._feeds._open:
+            feed.resync()
+        await until(lambda: here.persistence.problem and there.persistence.problem)
+        store.is_away = False
+        await until(lambda: not here.persistence.problem and not there.persistence.problem)
+        await here.announcer.register(model(), CONTEXT)
+        await until(there.names)
+
+    assert "unexpected" not in caplog.text
+
+
+async def test_provider_that_hangs_does_not_keep_other_hosts_registrations_from_being_seen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("hitchpost.registry.provider_calls.HOOK_TIMEOUT_S", 0.05)
+    async with two_hosts(SharedStore()) as (here, there):
+        there.p.then = hangs
+        for number in range(100):
+            await here.announcer.register(model(f"m{number}"), CONTEXT)
+        await here.announcer.register(model("other", "q"), CONTEXT)
+
+        await until(lambda: len(there.names()) == 101)
+        other = there.registry.find("other")
+
+    assert other is not None
+    assert other.problem is None

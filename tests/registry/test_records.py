@@ -97,6 +97,12 @@ async def test_value_that_is_no_registration_is_reported_passed_over_and_left_al
     assert "distributions:registry:v2::model:m" in caplog.text
 
 
+async def test_value_under_a_key_that_merely_ends_like_its_identifier_is_passed_over(store: MemoryStore) -> None:
+    await store.set("distributions:registry:v2::model:a:m", MODEL.model_dump_json())
+
+    assert await records_of(Model, store).registered() == {}
+
+
 async def test_each_host_remembers_its_own_config(store: MemoryStore) -> None:
     await records_of(Model, store, "a").keep_configured(MODEL)
     await records_of(Model, store, "b").keep_configured(MODEL.copy_with(provider_id="q"))

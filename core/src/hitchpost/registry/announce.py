@@ -7,6 +7,7 @@ of one is worse than all of it.
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import Generic, TypeVar
 from weakref import WeakValueDictionary
@@ -61,6 +62,8 @@ class Announcer(Generic[ResourceT]):
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._changed_during_scan: set[str] | None = None
         self._first_asked_again = 0
+        self._late: Counter[str] = Counter()
+        """How often each provider took too long since it was last asked about everything."""
 
     async def register(self, resource: ResourceT, context: RequestContext | None) -> ResourceT:
         """Announce a resource to its provider and keep it if the provider accepts.
@@ -265,48 +268,39 @@ class Announcer(Generic[ResourceT]):
         """Whether an entry is what its provider knows under the identifier; one from several origins is told once, as the highest has it."""
         return self._registry.find_registered_at(entry.resource.identifier, entry.resource.provider_id) is entry
 
-    async def _ask(self, declared: ResourceT) -> tuple[ResourceT, str | None]:
-        """What its provider makes of a resource, and why it can't be used, if so."""
-        if declared.provider_id not in self._provider_ids:
-            return declared, f"this host has no provider {declared.provider_id} of {self._registry.kind.served_by}"
+    async def _ask(self, declared: ResourceT, known_problem: str | None = None) -> tuple[ResourceT, str | None]:
+        """What its provider makes of a resource, and why it can't be used, if so; a problem that is known is not reported again."""
+        provider_id = declared.provider_id
+        if provider_id not in self._provider_ids:
+            return declared, f"this host has no provider {provider_id} of {self._registry.kind.served_by}"
+        if self._late[provider_id] >= PATIENCE:
+            return declared, f"provider {provider_id} took too long over others; it will be asked again"
         try:
             return await self._calls.register(declared, None), None
         except HitchpostError as error:
-            log.warning("provider %s refuses %s: %s", declared.provider_id, declared.identifier, error.message)
+            self._late[provider_id] += isinstance(error, DeadlineExceededError)
+            if error.message != known_problem:
+                log.warning("provider %s refuses %s: %s", provider_id, declared.identifier, error.message)
             return declared, error.message
 
     async def _announce(self, provider_id: str, entries: Collection[Entry[ResourceT]]) -> None:
         wants_to_hear = self._calls.wants_registrations(provider_id)
-        late = 0
+        self._late[provider_id] = 0
 
         async def announce(entry: Entry[ResourceT]) -> None:
-            nonlocal late
             if not wants_to_hear:
                 entry.problem = None
-            elif late >= PATIENCE:
-                entry.problem = f"provider {provider_id} took too long over others; it will be asked again"
-            else:
-                async with self._lock(entry.resource.identifier):
-                    took_too_long = self._registry.is_current(entry) and await self._tell(entry)
-                    # Others have counted while this one waited.
-                    late += took_too_long
+                return
+            async with self._lock(entry.resource.identifier):
+                if self._registry.is_current(entry):
+                    await self._tell(entry)
 
         await _side_by_side(entries, announce)
 
-    async def _tell(self, entry: Entry[ResourceT]) -> bool:
-        """Announce an entry to its owner. Returns whether the owner took too long."""
-        provider_id, identifier = entry.resource.provider_id, entry.resource.identifier
-        try:
-            accepted = await self._calls.register(entry.declared, None)
-        except HitchpostError as error:
-            if entry.problem != error.message:
-                log.warning("provider %s refuses %s: %s", provider_id, identifier, error.message)
-            entry.problem = error.message
-            return isinstance(error, DeadlineExceededError)
-        entry.problem = None
-        if accepted != entry.resource:
+    async def _tell(self, entry: Entry[ResourceT]) -> None:
+        accepted, entry.problem = await self._ask(entry.declared, entry.problem)
+        if entry.problem is None and accepted != entry.resource:
             self._registry.add(accepted, entry.origin, declared=entry.declared)
-        return False
 
     async def _settle_endings(self, provider_id: str) -> None:
         """Tell a provider of ends that it could not be told of before; what can't be done now is done at the next occasion."""

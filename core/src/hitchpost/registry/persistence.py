@@ -9,10 +9,11 @@ from typing import Any
 from hitchpost.errors import BackendUnavailableError, HitchpostError
 from hitchpost.registry.announce import Announcer
 from hitchpost.registry.records import REGISTERED
-from hitchpost.store import Change, KeyValueStore
+from hitchpost.store import KeyValueStore
 
 FIRST_DELAY_S = 0.5
 LONGEST_DELAY_S = 15.0
+HEALTH_INTERVAL_S = 5.0
 CHANGES_SIDE_BY_SIDE = 64
 """How many identifiers that other hosts have changed are taken in at a time."""
 
@@ -88,8 +89,9 @@ class Persistence:
                     await self._try_to_open()
                 if self._store is not None:
                     await self._follow(self._store)
-                    delay_s = FIRST_DELAY_S
             except HitchpostError as error:
+                if self.problem is None:
+                    delay_s = FIRST_DELAY_S
                 self._note(error)
             except Exception as error:
                 log.exception("registrations of other hosts can't be followed")
@@ -100,13 +102,35 @@ class Persistence:
 
     async def _follow(self, store: KeyValueStore) -> None:
         slots = asyncio.Semaphore(CHANGES_SIDE_BY_SIDE)
-        async with aclosing(store.changes(REGISTERED)) as changes, asyncio.TaskGroup() as group:
-            async for change in changes:
-                if change.key is None:
-                    await self._take_in_all()
-                else:
-                    await slots.acquire()
-                    group.create_task(self._take_in(change, slots))
+        tasks = {asyncio.create_task(self._watch(store), name="health of the store")}
+        try:
+            async with aclosing(store.changes(REGISTERED)) as changes:
+                async for change in changes:
+                    if change.key is None:
+                        await self._take_in_all()
+                    else:
+                        await slots.acquire()
+                        task = asyncio.create_task(self._take_in(change.key, slots), name="take in a registration")
+                        tasks.add(task)
+                        task.add_done_callback(tasks.discard)
+        finally:
+            ending = list(tasks)
+            for task in ending:
+                task.cancel()
+            await asyncio.gather(*ending, return_exceptions=True)
+
+    async def _watch(self, store: KeyValueStore) -> None:
+        """Say that the store is away though nobody asks it for anything."""
+        while True:
+            await asyncio.sleep(HEALTH_INTERVAL_S)
+            try:
+                await store.health()
+            except HitchpostError as error:
+                self._note(error)
+            else:
+                # Before the first scan it isn't known what is stored.
+                if self._is_reconciled:
+                    self.problem = None
 
     async def _take_in_all(self) -> None:
         for announcer in self._announcers:
@@ -119,8 +143,7 @@ class Persistence:
         self.problem = None
         self._was_tried.set()
 
-    async def _take_in(self, change: Change, slots: asyncio.Semaphore) -> None:
-        key = change.key or ""
+    async def _take_in(self, key: str, slots: asyncio.Semaphore) -> None:
         try:
             for announcer in self._announcers:
                 if key.startswith(announcer.key_prefix()):
@@ -128,6 +151,8 @@ class Persistence:
         except HitchpostError as error:
             # The store is away again: once it is back, everything is looked at.
             log.warning("a registration of another host can't be read: %s", error.message)
+        except Exception:
+            log.exception("a registration of another host can't be taken in")
         finally:
             slots.release()
 

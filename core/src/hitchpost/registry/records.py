@@ -54,18 +54,17 @@ class ResourceRecords(Generic[ResourceT]):
 
     async def registered(self) -> dict[str, ResourceT]:
         """What is registered, by identifier."""
-        return {resource.identifier: resource async for _, resource in self._scan(self.registered_prefix())}
+        return {resource.identifier: resource async for resource in self._scan(self.registered_prefix(), self._key)}
 
     async def find(self, identifier: str) -> ResourceT | None:
         """The registration of an identifier, if there is one that can be read."""
         key = self.registered_prefix() + identifier
         text = await self._get_store().get(key)
-        return None if text is None else self._read(key, text)
+        return None if text is None else self._read(key, text, self._key)
 
     async def add(self, resource: ResourceT) -> bool:
         """Keep a registration unless the identifier has one. Returns whether it was kept."""
-        key = self.registered_prefix() + resource.identifier
-        return await self._get_store().put_if_absent(key, resource.model_dump_json())
+        return await self._get_store().put_if_absent(self._key(resource), resource.model_dump_json())
 
     async def remove(self, identifier: str) -> None:
         """Forget a registration."""
@@ -75,12 +74,13 @@ class ResourceRecords(Generic[ResourceT]):
 
     async def configured(self) -> dict[str, ResourceT]:
         """What the run config of this host had registered when it was last looked at."""
-        return {resource.identifier: resource async for _, resource in self._scan(self._configured_prefix())}
+        found = self._scan(self._configured_prefix(), self._configured_key)
+        return {resource.identifier: resource async for resource in found}
 
     async def keep_configured(self, resource: ResourceT) -> None:
         """Remember what the run config registers."""
         self.check_identifier(resource.identifier)
-        await self._get_store().set(self._configured_prefix() + resource.identifier, resource.model_dump_json())
+        await self._get_store().set(self._configured_key(resource), resource.model_dump_json())
 
     async def forget_configured(self, identifier: str) -> None:
         """The run config no longer registers it."""
@@ -90,9 +90,9 @@ class ResourceRecords(Generic[ResourceT]):
 
     async def endings(self, provider_id: str) -> list[ResourceT]:
         """What this provider is still to be told the end of."""
-        found = self._scan(self._ending_prefix(provider_id))
+        found = self._scan(self._ending_prefix(provider_id), self._ending_key)
         # Provider ids may hold colons, so another provider's records can have this prefix too.
-        return [resource async for _, resource in found if resource.provider_id == provider_id]
+        return [resource async for resource in found if resource.provider_id == provider_id]
 
     async def keep_ending(self, resource: ResourceT) -> None:
         """Remember to tell its provider of the end of a registration."""
@@ -101,6 +101,12 @@ class ResourceRecords(Generic[ResourceT]):
     async def forget_ending(self, resource: ResourceT) -> None:
         """Its provider knows."""
         await self._get_store().delete(self._ending_key(resource))
+
+    def _key(self, resource: ResourceT) -> str:
+        return self.registered_prefix() + resource.identifier
+
+    def _configured_key(self, resource: ResourceT) -> str:
+        return self._configured_prefix() + resource.identifier
 
     def _configured_prefix(self) -> str:
         return f"hitchpost:registry:config:{self._host}:{self._kind.kind}:"
@@ -111,13 +117,13 @@ class ResourceRecords(Generic[ResourceT]):
     def _ending_key(self, resource: ResourceT) -> str:
         return self._ending_prefix(resource.provider_id) + resource.identifier
 
-    async def _scan(self, prefix: str) -> AsyncIterator[tuple[str, ResourceT]]:
+    async def _scan(self, prefix: str, key_of: Callable[[ResourceT], str]) -> AsyncIterator[ResourceT]:
         async for key, text in self._get_store().scan(prefix):
-            resource = self._read(key, text)
+            resource = self._read(key, text, key_of)
             if resource is not None:
-                yield key, resource
+                yield resource
 
-    def _read(self, key: str, text: str) -> ResourceT | None:
+    def _read(self, key: str, text: str, key_of: Callable[[ResourceT], str]) -> ResourceT | None:
         """The resource, or None, reported, where the value is none or belongs under another key; it is left as it is."""
         try:
             resource = self._kind.from_json(text)
@@ -125,7 +131,7 @@ class ResourceRecords(Generic[ResourceT]):
             problem = error.errors(include_url=False, include_input=False)[0]
             log.error("the store's value under %s is no %s: %s", key, self._kind.kind, problem["msg"])
             return None
-        if not resource.identifier or not key.endswith(f":{resource.identifier}"):
+        if key_of(resource) != key:
             log.error("the store's value under %s is that of %r", key, resource.identifier)
             return None
         return resource
