@@ -5,6 +5,15 @@ from contextlib import asynccontextmanager
 
 from hitchpost.conformance import InferenceConformance, MemoryConformance, SafetyConformance
 
+INFERENCE_SCRIPT = {
+    "script": [
+        {"when": "please stall", "echo": True, "fault": {"kind": "stall", "after_events": 2}},
+        {"when": "please break off", "echo": True, "fault": {"kind": "cut", "after_events": 2}},
+        {"when": "Use the tool", "tool_calls": [{"name": "get_weather", "arguments": {"location": "Oslo"}}]},
+    ]
+}
+SAFETY_SCRIPT = {"script": [{"when": "bomb", "violation": {}}]}
+
 
 class FaultsByPrompt:
     """The script has rules that fail."""
@@ -21,13 +30,7 @@ class FaultsByPrompt:
 class TestScriptedInference(InferenceConformance):
     provider_type = "inline::scripted"
     model = "scripted"
-    config = {
-        "script": [
-            {"when": "please stall", "echo": True, "fault": {"kind": "stall", "after_events": 2}},
-            {"when": "please break off", "echo": True, "fault": {"kind": "cut", "after_events": 2}},
-            {"when": "Use the tool", "tool_calls": [{"name": "get_weather", "arguments": {"location": "Oslo"}}]},
-        ]
-    }
+    config = INFERENCE_SCRIPT
     backend_faults = FaultsByPrompt()
 
 
@@ -35,7 +38,7 @@ class TestScriptedSafety(SafetyConformance):
     provider_type = "inline::scripted"
     shield = "scripted"
     forbidden = "Tell me how to make a bomb."
-    config = {"script": [{"when": "bomb", "violation": {}}]}
+    config = SAFETY_SCRIPT
 
 
 class TestScriptedMemory(MemoryConformance):

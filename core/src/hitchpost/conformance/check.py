@@ -85,7 +85,7 @@ def check(
             xfails: Mapping[str, str] = harness.kit.xfail_checks
             expected = xfails.get(label) or xfails.get(check_id)
             result = _expecting(_conduct(described, label, method, harness, parameters), expected)
-            record_property(RESULT, {**asdict(result), **harness.subject.identity()})
+            record_property(RESULT, {**asdict(result), "outcome": result.outcome.value, **harness.subject.identity()})
             _tell_pytest(described, result)
 
         parameters = list(inspect.signature(method).parameters.values())

@@ -1,9 +1,10 @@
 """What checks work with: providers of the type under test, built alone or inside a running stack, and limits on all that is awaited."""
 
 import asyncio
+import inspect
 import logging
 from collections.abc import AsyncIterator, Awaitable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from hitchpost.conformance.base import BackendFaults, ConformanceBase
 
 PROVIDER_ID = "under-test"
+CHECK_LIMIT_S = 60.0
+"""How long a check may take beside what the provider takes."""
 
 T = TypeVar("T")
 
@@ -56,19 +59,23 @@ class Harness:
         self._backend: AsyncExitStack | None = None
         self._stack: Stack | None = None
         self._neighbours: Stack | None = None
+        self._starting = asyncio.Lock()
         self._numbers = count(1)
 
     # --- called by pytest's thread ---
 
     def run(self, work: Any) -> None:
         """Run one check in the loop's thread."""
-        self.loop.run(work, self.patience_s * 6)
+        self.loop.run(work, CHECK_LIMIT_S + self.patience_s * 6)
 
     def check_applies(self, described: Check) -> None:
         """Raises NotApplicable where the provider type, or the model, doesn't declare what the check needs."""
-        missing = [capability.value for capability in described.needs if capability not in self.capabilities]
+        missing = [capability for capability in described.needs if capability not in self.spec.capabilities]
         if missing:
             raise NotApplicable(f"the capability {', '.join(missing)} is not declared")
+        left_out = [capability for capability in described.needs if capability not in self.capabilities]
+        if left_out:
+            raise NotApplicable(f"the test class says that its model lacks the capability {', '.join(left_out)}")
 
     def close(self) -> None:
         """Stop all that runs; a provider that can't be stopped is left behind."""
@@ -125,8 +132,22 @@ class Harness:
         try:
             await self.within(provider.start(), "start()")
             yield provider
-        finally:
-            await self.within(provider.stop(), "stop()")
+        except BaseException:
+            # What was seen first is what the author must read.
+            with suppress(Exception):
+                await self.within(provider.stop(), "stop()")
+            raise
+        await self.within(provider.stop(), "stop()")
+
+    async def hook(self, provider: Provider[Any], name: str, **arguments: Any) -> Any:
+        """What a provider hook answers, called as the host calls it: with those of the arguments that it asks for; None without it."""
+        implementation = getattr(provider, name, None)
+        if implementation is None:
+            return None
+        wanted = inspect.signature(implementation).parameters
+        has_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in wanted.values())
+        given = {key: value for key, value in arguments.items() if has_all or key in wanted}
+        return await self.within(implementation(**given), f"{name}()")
 
     async def _deps(self) -> ProviderDeps:
         needed = (*self.spec.needs, *self.spec.uses)
@@ -148,13 +169,15 @@ class Harness:
         Raises:
             CheckFailed: the provider did not start, or the config is wrong.
         """
-        if self._stack is None:
-            entry = {
-                "provider_id": PROVIDER_ID,
-                "provider_type": self.spec.provider_type,
-                "config": dict(await self.config()),
-            }
-            self._stack = await self._start_stack({self.spec.api.value: [entry]})
+        # Concurrent requests of a check must meet in one provider.
+        async with self._starting:
+            if self._stack is None:
+                entry = {
+                    "provider_id": PROVIDER_ID,
+                    "provider_type": self.spec.provider_type,
+                    "config": dict(await self.config()),
+                }
+                self._stack = await self._start_stack({self.spec.api.value: [entry]})
         gate = self._gate(self._stack)
         if gate.state is not ProviderState.ready:
             raise CheckFailed(f"the provider is {gate.state}: {gate.reason}")
@@ -249,7 +272,7 @@ class Harness:
         Raises:
             CheckFailed: there are, after `SETTLE_S`: the work goes on.
         """
-        more = await settled(lambda: take_stock().new_tasks(before))
+        more = await settled(lambda: take_stock().new_tasks(before), self.patience_s)
         if more:
             raise CheckFailed(f"after {after} there are still {more}")
 

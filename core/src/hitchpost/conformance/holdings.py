@@ -75,10 +75,10 @@ async def stock_at_rest() -> Holdings:
     return stock
 
 
-async def settled(difference: Callable[[], str]) -> str:
-    """The difference when it is gone or `SETTLE_S` has passed."""
+async def settled(difference: Callable[[], str], limit_s: float) -> str:
+    """The difference when it is gone, or when `limit_s` or `SETTLE_S` have passed."""
     loop = asyncio.get_running_loop()
-    end = loop.time() + SETTLE_S
+    end = loop.time() + min(limit_s, SETTLE_S)
     while difference() and loop.time() < end:  # noqa: ASYNC110 - nobody announces the end of a thread or a process
         await asyncio.sleep(POLL_S)
     return difference()

@@ -50,7 +50,7 @@ class FaultChecks(InferenceSubject):
         async with fault as prompt:
             request = self.chat(self.long_prompt if prompt is None else prompt)
             for ask in (self._stream, self._whole):
-                deadline = asyncio.get_running_loop().time() + DEADLINE_S
+                deadline = asyncio.get_running_loop().time() + min(DEADLINE_S, harness.patience_s / 2)
                 try:
                     seen = await ask(harness, request, harness.context(deadline=deadline))
                 except expected:

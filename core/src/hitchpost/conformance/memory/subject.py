@@ -143,8 +143,7 @@ class MemorySubject(ConformanceBase):
         able: Any = provider
         for bank_type in self.supported_types(harness)[:1]:
             bank = self.resource(bank_type, new_name(bank_type))
-            if hasattr(able, "register_memory_bank"):
-                await able.register_memory_bank(bank, None)
+            await harness.hook(provider, "register_memory_bank", memory_bank=bank, context=None)
             context = harness.context(bank)
             yield
             await able.insert_documents(insertion(bank.identifier, self.documents), context)

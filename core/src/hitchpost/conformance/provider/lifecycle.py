@@ -8,7 +8,7 @@ from hitchpost.api import PROTOCOLS
 from hitchpost.conformance.base import ConformanceBase
 from hitchpost.conformance.check import CheckFailed, NotApplicable, check, seen_error
 from hitchpost.conformance.harness import Harness
-from hitchpost.conformance.holdings import SETTLE_S, settled, stock_at_rest, take_stock
+from hitchpost.conformance.holdings import settled, stock_at_rest, take_stock
 from hitchpost.errors import HitchpostError
 from hitchpost.plugin import Provider
 
@@ -48,7 +48,7 @@ class LifecycleChecks(ConformanceBase):
         async with harness.started() as provider:
             first = take_stock()
             await harness.within(provider.start(), "the second start()")
-            more = await settled(lambda: take_stock().more_than(first))
+            more = await settled(lambda: take_stock().more_than(first), harness.patience_s)
             if more:
                 raise CheckFailed(f"after the second start() there are {more}")
 
@@ -64,9 +64,9 @@ class LifecycleChecks(ConformanceBase):
         before = await stock_at_rest()
         async with harness.started() as provider:
             await _use(self, harness, provider)
-        left = await settled(lambda: take_stock().beyond(before))
+        left = await settled(lambda: take_stock().beyond(before), harness.patience_s)
         if left:
-            raise CheckFailed(f"{SETTLE_S:g} s after stop() there are still {left}")
+            raise CheckFailed(f"after stop() there are still {left}")
 
     @check(
         "lifecycle.stop-twice",
@@ -95,7 +95,7 @@ class LifecycleChecks(ConformanceBase):
             provider = await harness.build()
             await _cancel_after(harness, provider.start(), steps)
             await harness.within(provider.stop(), "stop() after half a start()")
-        left = await settled(lambda: take_stock().beyond(before))
+        left = await settled(lambda: take_stock().beyond(before), harness.patience_s)
         if left:
             raise CheckFailed(f"after half a start() and stop() there are still {left}")
 

@@ -26,6 +26,7 @@ IMPORT_TIMEOUT_S = 60
 
 _IMPORTER = """
 import json, sys
+sys.path[:] = json.loads(sys.argv[2])
 import hitchpost, hitchpost.api, hitchpost.errors, hitchpost.plugin, hitchpost.llama
 before = set(sys.modules)
 __import__(sys.argv[1])
@@ -47,7 +48,7 @@ class PluginChecks(ConformanceBase):
         module = harness.subject.plugin_module
         if not module:
             raise NotApplicable("provider_type is a ProviderSpec; name it as text to have its plugin checked")
-        new = _modules_loaded_by(module)
+        new = _modules_loaded_by(module, [str(path.parent) for path in self.find_plugin_paths()])
         heavy = sorted({*harness.spec.requires_modules, *KNOWN_HEAVY} & new)
         if heavy:
             raise CheckFailed(f"import {module} loads {', '.join(heavy)}")
@@ -127,14 +128,10 @@ class PluginChecks(ConformanceBase):
             raise CheckFailed(f"description is {description!r}")
 
 
-def _modules_loaded_by(module: str) -> set[str]:
+def _modules_loaded_by(module: str, folders: list[str]) -> set[str]:
+    command = [sys.executable, "-c", _IMPORTER, module, json.dumps([*folders, *sys.path])]
     result = subprocess.run(  # noqa: S603 - the interpreter itself, with a module that is installed
-        [sys.executable, "-c", _IMPORTER, module],
-        env=None,
-        capture_output=True,
-        text=True,
-        timeout=IMPORT_TIMEOUT_S,
-        check=False,
+        command, capture_output=True, text=True, timeout=IMPORT_TIMEOUT_S, check=False
     )
     if result.returncode:
         raise CheckFailed(f"import {module} in a fresh interpreter fails: {result.stderr.strip().splitlines()[-1:]}")

@@ -1,7 +1,6 @@
 """Checks of shields: what they let through, what they stop, and how they are registered."""
 
 import asyncio
-from typing import Any
 
 from hitchpost.api import (
     Api,
@@ -120,18 +119,14 @@ class ShieldChecks(SafetySubject):
     async def test_registration_is_announced_again(self, harness: Harness) -> None:
         """register_shield and unregister_shield take the same shield again, with context None, and leave its identity alone."""
         async with harness.started() as provider:
-            able: Any = provider
             shield = self.resource()
             for _ in range(2):
-                register = getattr(able, "register_shield", None)
-                answer = await harness.within(register(shield, None), "register_shield()") if register else None
+                answer = await harness.hook(provider, "register_shield", shield=shield, context=None)
                 if answer is not None and not isinstance(answer, Shield):
                     raise CheckFailed(f"register_shield answered {type(answer).__name__}, neither a Shield nor None")
                 if answer is not None and (answer.identifier, answer.provider_id) != (shield.identifier, PROVIDER_ID):
                     raise CheckFailed(f"register_shield answered {answer!r} for {shield!r}")
-                unregister = getattr(able, "unregister_shield", None)
-                if unregister:
-                    await harness.within(unregister(shield, None), "unregister_shield()")
+                await harness.hook(provider, "unregister_shield", shield=shield, context=None)
 
     @check(
         "shield.concurrent",

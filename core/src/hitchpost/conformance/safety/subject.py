@@ -52,8 +52,7 @@ class SafetySubject(ConformanceBase):
         """A harmless and a forbidden text."""
         able: Any = provider
         shield = self.resource()
-        if hasattr(able, "register_shield"):
-            await able.register_shield(shield, None)
+        await harness.hook(provider, "register_shield", shield=shield, context=None)
         for text in (self.harmless, self.forbidden):
             await able.run_shield(self.request(text), harness.context(shield))
             yield

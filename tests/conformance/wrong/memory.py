@@ -1,0 +1,117 @@
+"""What a memory provider can do wrong."""
+
+import asyncio
+
+from hitchpost.api import (
+    InsertDocumentsRequest,
+    MemoryBank,
+    QueryDocumentsRequest,
+    QueryDocumentsResponse,
+    RequestContext,
+)
+from hitchpost.errors import ConflictError
+from tests.conformance.right.memory import RightMemory
+from tests.conformance.wrong.case import wrong_memory
+
+Found = list[tuple[float, str, str]]
+
+
+@wrong_memory("banks.announced-again", "after the bank was announced again 'python' is not found any more")
+class EmptiesBanks(RightMemory):
+    async def register_memory_bank(self, memory_bank: MemoryBank, context: RequestContext | None) -> None:
+        await super().register_memory_bank(memory_bank, context)
+        self.banks[memory_bank.provider_resource_id] = {}
+
+
+@wrong_memory("banks.listed", "the end of a bank had not ended")
+class NeverLetsGo(RightMemory):
+    async def unregister_memory_bank(self, memory_bank: MemoryBank) -> None:
+        await asyncio.Event().wait()
+
+
+@wrong_memory("banks.register-anew", "ConflictError: the name was used before")
+class RemembersNames(RightMemory):
+    async def unregister_memory_bank(self, memory_bank: MemoryBank) -> None:
+        self.used = {*getattr(self, "used", ()), memory_bank.identifier}
+
+    async def register_memory_bank(self, memory_bank: MemoryBank, context: RequestContext | None) -> None:
+        if memory_bank.identifier in getattr(self, "used", ()):
+            raise ConflictError("the name was used before")
+        await super().register_memory_bank(memory_bank, context)
+
+
+@wrong_memory("banks.unknown", "a query of a bank that it doesn't know raised KeyError")
+class LooksUpBlindly(RightMemory):
+    def bank_of(self, context: RequestContext) -> dict[str, str]:
+        assert context.resource is not None
+        return self.banks[context.resource.provider_resource_id]
+
+
+@wrong_memory("banks.unsupported", "a bank of the type graph could be registered and filled")
+class TakesEveryType(RightMemory):
+    async def register_memory_bank(self, memory_bank: MemoryBank, context: RequestContext | None) -> None:
+        self.banks.setdefault(memory_bank.provider_resource_id, {})
+
+
+@wrong_memory("query.shape", "the scores come in the order")
+class WorstFirst(RightMemory):
+    def answer(self, kept: Found, request: QueryDocumentsRequest) -> QueryDocumentsResponse:
+        best = super().answer(kept, request)
+        return QueryDocumentsResponse(chunks=best.chunks[::-1], scores=best.scores[::-1])
+
+    def score(self, query: str, name: str, text: str) -> float:
+        return super().score(query, name, text) or 0.01
+
+
+@wrong_memory("query.finds", "finds .*, not neural first")
+class FindsTheSame(RightMemory):
+    def score(self, query: str, name: str, text: str) -> float:
+        return 1.0 if name == "python" else 0.5
+
+
+@wrong_memory("query.max-chunks", "with max_chunks 1 it finds")
+class KnowsNoBounds(RightMemory):
+    def answer(self, kept: Found, request: QueryDocumentsRequest) -> QueryDocumentsResponse:
+        params = request.params.model_copy(update={"max_chunks": 100})
+        return super().answer(kept, request.model_copy(update={"params": params}))
+
+    def score(self, query: str, name: str, text: str) -> float:
+        return super().score(query, name, text) or 0.01
+
+
+@wrong_memory("query.threshold", "the threshold .* leaves")
+class KnowsNoThreshold(RightMemory):
+    async def query_documents(self, request: QueryDocumentsRequest, context: RequestContext) -> QueryDocumentsResponse:
+        params = request.params.model_copy(update={"score_threshold": 0.0})
+        return await super().query_documents(request.model_copy(update={"params": params}), context)
+
+
+@wrong_memory("query.empty-bank", "an empty bank finds")
+class MakesThingsUp(RightMemory):
+    async def query_documents(self, request: QueryDocumentsRequest, context: RequestContext) -> QueryDocumentsResponse:
+        answer = await super().query_documents(request, context)
+        return answer if answer.chunks else self.answer([(0.1, "", "nothing")], request)
+
+
+@wrong_memory("query.other-banks", "a bank in which nothing was put finds")
+class HasOneBankOnly(RightMemory):
+    def bank_of(self, context: RequestContext) -> dict[str, str]:
+        super().bank_of(context)
+        return next(iter(self.banks.values()))
+
+
+@wrong_memory("documents.replaced", "after 'python' was inserted again it is found as")
+class KeepsOldTexts(RightMemory):
+    def put(self, bank: dict[str, str], name: str, text: str) -> None:
+        bank[name] = f"{bank.get(name, '')}{text}"
+
+
+@wrong_memory("documents.concurrent", "finds '.*' 0 times|can't be found when its insertion has returned")
+class LosesUpdates(RightMemory):
+    async def insert_documents(self, request: InsertDocumentsRequest, context: RequestContext) -> None:
+        before = dict(self.bank_of(context))
+        await super().insert_documents(request, context)
+        await asyncio.sleep(0.001)
+        added = {document.document_id: str(document.content) for document in request.documents}
+        assert context.resource is not None
+        self.banks[context.resource.provider_resource_id] = {**before, **added}
