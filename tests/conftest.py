@@ -60,15 +60,16 @@ def postgres_server() -> Iterator[PostgresServer]:
         yield server
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def pytest_unconfigure(config: pytest.Config) -> None:
     """Ends the run with the names of the tests that were left out for want of a program."""
+    reporter: pytest.TerminalReporter | None = config.pluginmanager.get_plugin("terminalreporter")
     left_out: dict[str, list[str]] = {}
-    for report in terminalreporter.stats.get("skipped", ()):
+    for report in reporter.stats.get("skipped", ()) if reporter else ():
         reason = str(report.longrepr[2]).removeprefix("Skipped: ")
         if reason.startswith(LEFT_OUT):
             left_out.setdefault(reason.removeprefix(LEFT_OUT), []).append(report.nodeid)
     for reason, tests in left_out.items():
-        terminalreporter.section(f"{len(tests)} tests left out: {reason}", yellow=True)
+        assert reporter is not None
+        reporter.write_sep("=", f"{len(tests)} left out: {reason}", yellow=True)
         for test in tests:
-            terminalreporter.write_line(test)
+            reporter.write_line(test)

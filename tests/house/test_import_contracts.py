@@ -59,6 +59,7 @@ def test_sources_keep_every_contract(broken_contracts: Callable[[], tuple[list[s
     ("module", "wrong_import", "contracts"),
     [
         pytest.param("hitchpost/errors.py", "import hitchpost.api", [LAYERS], id="a lower layer imports a higher one"),
+        pytest.param("hitchpost/store/keys.py", "import hitchpost.llama", [LAYERS], id="one imports its neighbour"),
         pytest.param(
             "hitchpost/routing/late.py",
             "def late():\n    import hitchpost.host",

@@ -8,8 +8,9 @@ MAX_PACKAGES = 22
 
 IMPORT_EVERYTHING = """
 import importlib, pkgutil, hitchpost
+of_extras = ("hitchpost.conformance.", "hitchpost.store.postgres", "hitchpost.store.redis")
 for module in pkgutil.walk_packages(hitchpost.__path__, "hitchpost."):
-    if not module.name.startswith("hitchpost.conformance."):  # what is in there needs the extra of that name
+    if not module.name.startswith(of_extras):
         importlib.import_module(module.name)
 print(hitchpost.__file__)
 """
