@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.host.served import ServedHost, odd_config, scripted_config, served
+from tests.host.served import EVERY_API, ServedHost, odd_config, scripted_config, served
 
 SCRIPT: list[dict[str, Any]] = [
     {"when": "weather", "tool_calls": [{"name": "get_weather", "arguments": {"city": "Oslo"}}]},
@@ -31,6 +31,13 @@ SCRIPT: list[dict[str, Any]] = [
 async def host() -> AsyncIterator[ServedHost]:
     """A host over the scripted provider, whose model is `m`."""
     async with served(scripted_config(SCRIPT)) as running:
+        yield running
+
+
+@pytest.fixture
+async def every_api() -> AsyncIterator[ServedHost]:
+    """A host with a provider of every API."""
+    async with served(EVERY_API) as running:
         yield running
 
 

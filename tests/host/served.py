@@ -101,6 +101,41 @@ def scripted_config(script: list[dict[str, Any]], **provider: Any) -> dict[str, 
     return {"version": "2", "providers": {"inference": [entry]}}
 
 
+EVERY_API: dict[str, Any] = {
+    "version": "2",
+    "providers": {
+        "inference": [
+            {
+                "provider_id": "scripted",
+                "provider_type": "inline::scripted",
+                "config": {
+                    "models": ["m", "m2"],
+                    "script": [
+                        {"when": "news", "tool_calls": [{"name": "brave_search", "arguments": {"query": "news"}}]},
+                        {"when": "weather", "tool_calls": [{"name": "get_weather", "arguments": {"city": "Oslo"}}]},
+                        {"to": "tool", "text": "The tool said so."},
+                        {"when": "break", "text": "one two three", "fault": {"kind": "cut", "after_events": 2}},
+                        {"when": "stall", "text": "one two three", "fault": {"kind": "stall", "after_events": 2}},
+                        {"echo": True},
+                    ],
+                },
+            }
+        ],
+        **{
+            api: [{"provider_id": "scripted", "provider_type": "inline::scripted", "config": config}]
+            for api, config in {
+                "safety": {"accept_any_shield": True},
+                "memory": {},
+                "agents": {"tool_responses": {"brave_search": "nothing new"}},
+            }.items()
+        },
+        "telemetry": [{"provider_id": "traces", "provider_type": "inline::meta-reference", "config": {}}],
+    },
+    "shields": [{"shield_id": "guard", "provider_shield_id": "scripted"}],
+}
+"""A run config with a provider of every API; the models are `m` and `m2`."""
+
+
 def odd_config() -> dict[str, Any]:
     """A run config with the provider of `odd_provider.py`, which no earlier host may have left in memory."""
     sys.modules.pop(ODD_PROVIDER.stem, None)

@@ -194,3 +194,31 @@ def test_stores_of_a_config_are_told_apart_by_their_type() -> None:
     assert isinstance(TelemetryConfig.model_validate({"store": {"db_path": "t.db"}}).store, SqliteStoreConfig)
     with pytest.raises(ValidationError, match="retention_s"):
         TelemetryConfig.model_validate({"retention_s": 0})
+
+
+async def test_event_that_can_not_be_written_fails_alone(start: Start) -> None:
+    provider = await start()
+    unwritable = span("bad")
+    unwritable.attributes = {"half": "\ud800"}
+
+    with pytest.raises(ValueError, match="utf-8"):
+        await log(provider, unwritable)
+    await log(provider, span("good", ends=True))
+
+    assert await get(provider, "good") is not None
+
+
+async def test_trace_that_begins_in_the_future_is_forgotten_like_any_other(start: Start) -> None:
+    provider = await start(retention_s=0.05)
+    await log(provider, span("t", ends=True, ago_s=-1e6))
+
+    async def is_forgotten() -> bool:
+        try:
+            await get(provider, "t")
+        except NotFoundError:
+            return True
+        return False
+
+    async with asyncio.timeout(5):
+        while not await is_forgotten():
+            await asyncio.sleep(0.01)

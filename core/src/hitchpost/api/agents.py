@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Protocol
 
-from pydantic import Field
+from pydantic import Field, field_serializer
 
 from hitchpost.api.agent_tools import AnyAgentTool, NullIsEmpty, ShieldIds
 from hitchpost.api.content import URL, InterleavedContent
@@ -45,6 +45,11 @@ class Attachment(WireModel):
 
     content: InterleavedContent | URL
     mime_type: str
+
+    @field_serializer("content")
+    def _address_as_text(self, content: InterleavedContent | URL) -> InterleavedContent:
+        """Clients of this wire can't read a chunk with an attachment whose content is an object of an address."""
+        return content.uri if isinstance(content, URL) else content
 
 
 class StepType(StrEnum):

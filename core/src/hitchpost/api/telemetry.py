@@ -1,10 +1,10 @@
 """The API telemetry: events of traces are logged and traces are read."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Protocol
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from hitchpost.api.context import RequestContext
 from hitchpost.api.routes import route
@@ -31,12 +31,20 @@ class SpanStatus(StrEnum):
     error = "error"
 
 
+def _tellable(moment: datetime) -> datetime:
+    try:
+        moment.astimezone(UTC)
+    except (OverflowError, ValueError, OSError):
+        raise ValueError("must be a time that has a name in UTC, in the years 1 to 9999") from None
+    return moment
+
+
 class TelemetryEventBase(WireModel):
     """What every event has: where it belongs and when it happened."""
 
     trace_id: Identifier
     span_id: Identifier
-    timestamp: datetime
+    timestamp: Annotated[datetime, AfterValidator(_tellable)]
     """A time without a zone is the host's local time."""
     attributes: Annotated[dict[str, Any], FewEntries] | None = Field(default_factory=dict)
 
@@ -63,7 +71,7 @@ class SpanStartPayload(WireModel):
 
     type: Literal["span_start"] = "span_start"
     name: str
-    parent_span_id: str | None = None
+    parent_span_id: Identifier | None = None
 
 
 class SpanEndPayload(WireModel):

@@ -29,7 +29,7 @@ from hitchpost.telemetry.traces import Event, KeptTrace
 
 MAX_WAITING = 10_000
 """Events that wait to be written; more are dropped and counted."""
-RECENT_TRACES = 1000
+RECENT_TRACES = 256
 """Traces that are remembered beside the store, since most events belong to one of them."""
 SWEEP_INTERVAL_S = 60.0
 STOP_TIMEOUT_S = 10.0
@@ -169,21 +169,21 @@ class StoredTelemetry(TelemetryProvider[TelemetryConfig]):
                 if done is not None and not done.done():
                     done.set_result(None) if failure is None else done.set_exception(failure)
 
-    async def _write_all(self, store: KeyValueStore, events: list[Event]) -> dict[str, HitchpostError]:
-        """Returns the traces that the store refuses, with the reason."""
+    async def _write_all(self, store: KeyValueStore, events: list[Event]) -> dict[str, Exception]:
+        """Returns the traces that could not be written, with the reason. None of them ends the writing of the others."""
         by_trace: dict[str, list[Event]] = {}
         for event in events:
             by_trace.setdefault(event.trace_id, []).append(event)
-        failures: dict[str, HitchpostError] = {}
+        failures: dict[str, Exception] = {}
         for trace_id, of_trace in by_trace.items():
             try:
                 await self._write_trace(store, trace_id, of_trace)
-            except HitchpostError as error:
+            except Exception as error:  # noqa: BLE001 - whoever waits for the event gets it
                 self._recent.pop(trace_id, None)
                 failures[trace_id] = error
         if failures:
-            reason = next(iter(failures.values())).message
-            self.log.warning("events of %d traces were not kept: %s", len(failures), reason)
+            reason = next(iter(failures.values()))
+            self.log.warning("events of %d traces were not kept: %s", len(failures), reason, exc_info=_defect(reason))
         return failures
 
     async def _write_trace(self, store: KeyValueStore, trace_id: str, events: list[Event]) -> None:
@@ -245,7 +245,14 @@ def _key(trace_id: str) -> str:
 
 
 def _time_key(trace: KeptTrace) -> str:
-    return f"{_TIMES}{trace.start_time.isoformat(timespec='microseconds')}/{trace.trace_id}"
+    # A trace that says it begins in the future is not to be kept for ever.
+    began = min(trace.start_time, datetime.now(UTC))
+    return f"{_TIMES}{began.isoformat(timespec='microseconds')}/{trace.trace_id}"
+
+
+def _defect(error: Exception) -> Exception | None:
+    """The error where nobody foresaw it, so that the log has its traceback."""
+    return None if isinstance(error, HitchpostError) else error
 
 
 def _one_line(text: str) -> str:

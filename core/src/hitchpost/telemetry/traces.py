@@ -19,8 +19,10 @@ Event = StructuredLogEvent | UnstructuredLogEvent | MetricEvent
 
 MAX_SPANS = 1000
 """Spans of one trace that are kept; further ones still move its end."""
-MAX_ATTRIBUTE_BYTES = 1024 * 1024
+MAX_ATTRIBUTE_BYTES = 64 * 1024
 """Attributes of one trace that are kept, as JSON."""
+MAX_NAME_CHARS = 200
+"""Of the name of a span; what is longer is cut."""
 
 
 class KeptSpan(BaseModel):
@@ -77,7 +79,7 @@ class KeptTrace(BaseModel):
         span = self._span(event.span_id, at)
         if span is None:
             return
-        span.name, span.parent_span_id, span.start_time = payload.name, payload.parent_span_id, at
+        span.name, span.parent_span_id, span.start_time = payload.name[:MAX_NAME_CHARS], payload.parent_span_id, at
         self._keep_attributes(span, event)
         if event.span_id == self.root_span_id:
             self.end_time = span.end_time
@@ -109,4 +111,4 @@ def in_utc(moment: datetime) -> datetime:
     return moment.astimezone(UTC)
 
 
-__all__ = ["MAX_ATTRIBUTE_BYTES", "MAX_SPANS", "Event", "KeptSpan", "KeptTrace", "in_utc"]
+__all__ = ["MAX_ATTRIBUTE_BYTES", "MAX_NAME_CHARS", "MAX_SPANS", "Event", "KeptSpan", "KeptTrace", "in_utc"]
