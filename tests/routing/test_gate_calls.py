@@ -160,6 +160,32 @@ async def test_stream_that_stalls_past_the_deadline_is_given_up_and_closed() -> 
     assert task.cancelling() == 0
 
 
+@pytest.mark.parametrize("ask", [whole_answer, stream])
+async def test_deadline_is_told_as_such_to_a_caller_that_tidies_up_after_its_own_cancellation(
+    ask: Callable[..., Any],
+) -> None:
+    provider = Acting()
+    provider.act = asyncio.Event().wait
+    provider.play = lambda: _waits_forever([])
+    told: list[BaseException] = []
+
+    async def call() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            with pytest.raises(DeadlineExceededError) as raised:
+                await ask(make_gate(provider), soon())
+            told.append(raised.value)
+
+    task = asyncio.create_task(call())
+    await asyncio.sleep(0)
+    task.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert len(told) == 1
+
+
 async def test_stream_with_a_slow_consumer_ends_at_the_deadline_without_disturbing_the_consumer() -> None:
     provider = Acting()
 

@@ -1,6 +1,7 @@
 """What `inline::scripted` answers, through the methods that the host calls."""
 
 import math
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from hitchpost.api import (
 from hitchpost.errors import (
     BadRequestError,
 )
+from hitchpost.plugin import collect_chat
 from hitchpost.plugin.discovery import PluginSelection, PluginState, discover_plugins
 from tests.scripted.conftest import MakeProvider
 from tests.scripted.requests import CALL_RULE, WEATHER, chat, collected, completion, figures, texts, tool_result
@@ -204,6 +206,51 @@ async def test_repeat_makes_long_answers(scripted_provider: MakeProvider, contex
     answer = await provider.chat_completion(chat("go"), context)
 
     assert answer.choices[0].text == "tick " * 1000
+
+
+async def test_long_answer_is_made_one_event_at_a_time(
+    scripted_provider: MakeProvider, context: RequestContext
+) -> None:
+    provider = scripted_provider(script=[{"text": "tick ", "repeat": 100_000}])
+    stream = provider.stream_chat_completion(chat("go"), context)
+    tracemalloc.start()
+
+    events = [await anext(stream) for _ in range(100)]
+    _, most_bytes = tracemalloc.get_traced_memory()
+
+    tracemalloc.stop()
+    await stream.aclose()
+    assert texts(events) == ["tick", *[" tick"] * 99]
+    assert most_bytes < 10 * len("tick ") * 100_000
+
+
+@pytest.mark.parametrize(
+    ("rule", "fields"),
+    [
+        ({"text": "one two three"}, {}),
+        ({"text": "one two three"}, {"sampling_params": {"n": 3, "max_tokens": 2}}),
+        ({"text": "one two three"}, {"sampling_params": {"stop": ["two"]}, "logprobs": {"top_k": 2}}),
+        ({"reasoning": "Let me think.", "text": "Yes."}, {}),
+        ({"refusal": "I won't."}, {}),
+        ({"tool_calls": [{"name": "get_weather", "arguments": {"city": "Oslo"}}]}, {"tools": [WEATHER]}),
+        ({"echo": True}, {"response_format": {"type": "json_object"}}),
+    ],
+)
+@pytest.mark.parametrize("burst_tokens", [1, 3, 100])
+async def test_whole_answer_is_what_the_stream_spells_however_it_is_paced(
+    burst_tokens: int, rule: dict[str, Any], fields: dict[str, Any],
+    scripted_provider: MakeProvider, context: RequestContext,
+) -> None:  # fmt: skip
+    provider = scripted_provider(script=[rule | {"pace": {"burst_tokens": burst_tokens}}])
+    request = chat("go", **fields)
+
+    whole = await provider.chat_completion(request, context)
+    streamed = await collect_chat(provider.stream_chat_completion(request, context), request.sampling_params.n)
+
+    assert whole == streamed
+    counted = figures(provider)
+    assert (counted["requests_total"], counted["streams_running"], counted["cancelled_total"]) == (2, 0, 0)
+    assert counted["events_total"] % 2 == 0
 
 
 # --- completion ---
