@@ -5,6 +5,7 @@ import pwd
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 from abc import ABC, abstractmethod
@@ -42,16 +43,24 @@ def needed_program(name: str, package: str, folders: Sequence[Path] = ()) -> Pat
 
 
 class Server(ABC):
-    """A server process, from its start to its end; a context manager. What it has written stays over `kill` and `start`."""
+    """A server process, from its start to its end; a context manager. What it has written stays over `kill` and `start`.
 
-    def __init__(self) -> None:
+    Args:
+        tls: whether it speaks TLS, as `localhost`, with a certificate of its own in `certificate`.
+    """
+
+    def __init__(self, *, tls: bool = False) -> None:
+        self.tls = tls
         self.port = free_port()
         self.folder = Path(tempfile.mkdtemp(prefix="hitchpost-server-"))
         self.log_file = self.folder / "server.log"
+        self.certificate, self.key = self.folder / "certificate.pem", self.folder / "key.pem"
         self.process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         try:
+            if self.tls:
+                self._make_certificate()
             self.prepare()
             self.start()
         except BaseException:
@@ -86,6 +95,20 @@ class Server(ABC):
     def identity(self) -> Mapping[str, Any]:
         """Arguments for `subprocess`: whom to run as."""
         return {}
+
+    def _make_certificate(self) -> None:
+        openssl = [
+            str(needed_program("openssl", "openssl")),
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            "2",
+        ]
+        names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+        self.run([*openssl, *names, "-keyout", str(self.key), "-out", str(self.certificate)])
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
@@ -133,14 +156,14 @@ class RedisServer(Server):
 
     password = "a secret of redis"
 
-    def __init__(self) -> None:
+    def __init__(self, *, tls: bool = False) -> None:
         self.program = needed_program("redis-server", "redis-server")
-        super().__init__()
+        super().__init__(tls=tls)
 
     def prepare(self) -> None:
         lines = [
             "bind 127.0.0.1",
-            f"port {self.port}",
+            f"port {0 if self.tls else self.port}",
             f"dir {self.folder}",
             f'requirepass "{self.password}"',
             "appendonly yes",
@@ -148,6 +171,9 @@ class RedisServer(Server):
             "appendfsync no",
             'save ""',
         ]
+        if self.tls:
+            files = [f"tls-cert-file {self.certificate}", f"tls-key-file {self.key}"]
+            lines.extend([f"tls-port {self.port}", *files, "tls-auth-clients no"])
         (self.folder / "redis.conf").write_text("\n".join(lines))
 
     def command(self) -> list[str]:
@@ -155,7 +181,10 @@ class RedisServer(Server):
 
     def is_answering(self) -> bool:
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
+            with (
+                socket.create_connection(("127.0.0.1", self.port), timeout=1) as plain,
+                self._spoken(plain) as connection,
+            ):
                 connection.sendall(f'AUTH "{self.password}"\r\nPING\r\n'.encode())
                 answer = b""
                 while answer.count(b"\r\n") < 2 and (part := connection.recv(100)):
@@ -163,6 +192,13 @@ class RedisServer(Server):
         except OSError:
             return False
         return answer.endswith(b"+PONG\r\n")
+
+    def _spoken(self, connection: socket.socket) -> socket.socket:
+        if not self.tls:
+            return connection
+        return ssl.create_default_context(cafile=str(self.certificate)).wrap_socket(
+            connection, server_hostname="localhost"
+        )
 
     def config(self, **fields: Any) -> dict[str, Any]:
         """A store config for it."""
@@ -174,10 +210,10 @@ class PostgresServer(Server):
 
     password = "a secret of postgres"
 
-    def __init__(self) -> None:
+    def __init__(self, *, tls: bool = False) -> None:
         folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
         self.program = needed_program("postgres", "postgresql", folders)
-        super().__init__()
+        super().__init__(tls=tls)
         self.user: str | None = None
         if os.geteuid() == 0:
             self.user = "postgres" if _is_user("postgres") else "nobody"
@@ -200,6 +236,8 @@ class PostgresServer(Server):
     def command(self) -> list[str]:
         # What was written outlives the process also without fsync; only the machine must not die.
         settings = [f"port={self.port}", "listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off"]
+        if self.tls:
+            settings.extend(["ssl=on", f"ssl_cert_file={self.certificate}", f"ssl_key_file={self.key}"])
         return [str(self.program), "-D", str(self.data), *(part for setting in settings for part in ("-c", setting))]
 
     def is_answering(self) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -126,6 +127,19 @@ async def test_silent_server_is_given_up_in_time(mortal_server: Server, mortal_p
     assert await store.get("key") in ("value", "other")
 
 
+async def test_store_is_closed_before_a_silent_server(mortal_server: Server, mortal_place: Place) -> None:
+    store = await mortal_place.open()
+
+    async with Reader(store) as reader:
+        mortal_server.freeze()
+        try:
+            async with asyncio.timeout(LIMIT_S):
+                await store.close()
+                await reader.task
+        finally:
+            mortal_server.thaw()
+
+
 async def test_caller_who_goes_away_need_not_wait_for_a_silent_server(
     mortal_server: Server, mortal_place: Place
 ) -> None:
@@ -193,6 +207,38 @@ async def test_wrong_password_is_refused_and_not_repeated(kind: str, request: py
         await open_store(parse_config(server.config(password="open sesame")))
 
     assert "sesame" not in refused.value.message
+
+
+@pytest.fixture(scope="module", params=["redis", "postgres"])
+def tls_server(request: pytest.FixtureRequest) -> Iterator[RedisServer | PostgresServer]:
+    """A server that speaks TLS as localhost, with a certificate that nobody else has signed."""
+    with RedisServer(tls=True) if request.param == "redis" else PostgresServer(tls=True) as server:
+        yield server
+
+
+def tls_config(server: RedisServer | PostgresServer, trusted: Path | None, host: str = "localhost") -> Any:
+    fields: dict[str, Any] = {"tls": True, "tls_ca_file": trusted}
+    if isinstance(server, PostgresServer):
+        fields = {"ssl_mode": "verify-full", "ssl_root_cert": trusted}
+    return parse_config(server.config(**{**fields, "host": host}))
+
+
+async def test_store_is_reached_by_tls(tls_server: RedisServer | PostgresServer) -> None:
+    store = await open_store(tls_config(tls_server, tls_server.certificate))
+
+    async with Reader(store) as reader:
+        await store.set("key", "value")
+        await reader.until(lambda: reader.known == {"key": "value"})
+
+    await store.close()
+
+
+@pytest.mark.parametrize(("host", "is_trusted"), [("127.0.0.1", True), ("localhost", False)])
+async def test_server_that_cannot_be_trusted_is_not_used(
+    tls_server: RedisServer | PostgresServer, host: str, is_trusted: bool
+) -> None:
+    with pytest.raises(BackendUnavailableError, match=r"(?i)certificate"):
+        await open_store(tls_config(tls_server, tls_server.certificate if is_trusted else None, host))
 
 
 @pytest.fixture
