@@ -3,13 +3,14 @@
 One table says what differed; what it doesn't name was the same.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
 
 from hitchpost.api import PROTOCOLS, Api, Route, routes_of
+from hitchpost.host.body import InvalidRequestError
 
 Json = dict[str, Any]
 
@@ -20,39 +21,13 @@ SERVED_BY_OPERATIONS = ("/health",)
 
 # --- bodies ---
 
-
-def _registered_model(body: Json) -> Json:
-    model = _object(body, "model")
-    llama_model = {"llama_model": model["llama_model"]} if model.get("llama_model") else {}
-    return {
-        "model_id": model.get("identifier"),
-        "provider_id": model.get("provider_id") or None,
-        "metadata": {**_object(model, "metadata"), **llama_model},
-    }
-
-
-def _registered_shield(body: Json) -> Json:
-    shield = _object(body, "shield")
-    return {
-        "shield_id": shield.get("identifier"),
-        "provider_id": shield.get("provider_id") or None,
-        "params": _object(shield, "params"),
-    }
-
-
-def _registered_bank(body: Json) -> Json:
-    bank = _object(body, "memory_bank")
-    return {
-        "memory_bank_id": bank.get("identifier"),
-        "provider_id": bank.get("provider_id") or None,
-        "params": {"memory_bank_type": bank.get("type"), **_fields_of(bank, BANK_FIELDS)},
-    }
-
-
-def _object(body: Json, name: str) -> Json:
-    found = body.get(name)
-    return found if isinstance(found, dict) else {}
-
+REGISTERED_MODEL = {"identifier": "model_id", "metadata": "metadata", "llama_model": "metadata.llama_model"}
+REGISTERED_SHIELD = {"identifier": "shield_id"}
+REGISTERED_BANK = {
+    "identifier": "memory_bank_id",
+    "type": "params.memory_bank_type",
+    **{name: f"params.{name}" for name in BANK_FIELDS},
+}
 
 # --- answers ---
 
@@ -122,9 +97,9 @@ class Difference:
     """How a route of October differs from today's."""
 
     fields: Mapping[str, str] = field(default_factory=dict)
-    """Names of that time, in body or query, to today's."""
-    body: Callable[[Json], Json] | None = None
-    """Makes today's body of that time's."""
+    """Names of that time, in body or query, to today's; `params.x` is the field `x` of the object `params`."""
+    envelope: str = ""
+    """The field of the body that held all others."""
     answer: Callable[[Any], Any] | None = None
     """Makes that time's answer, whole and as JSON values, of today's."""
 
@@ -135,14 +110,14 @@ DIFFERENCES: dict[str, Difference] = {
     "/inference/embeddings": Difference(fields={"model": "model_id"}),
     "/models/list": Difference(answer=_each(_model)),
     "/models/get": Difference(answer=_or_null(_model)),
-    "/models/register": Difference(body=_registered_model, answer=_nothing),
+    "/models/register": Difference(REGISTERED_MODEL, envelope="model", answer=_nothing),
     "/safety/run-shield": Difference(fields={"shield_type": "shield_id"}),
     "/shields/list": Difference(answer=_each(_shield)),
     "/shields/get": Difference(fields={"shield_type": "identifier"}, answer=_or_null(_shield)),
-    "/shields/register": Difference(body=_registered_shield, answer=_nothing),
+    "/shields/register": Difference(REGISTERED_SHIELD, envelope="shield", answer=_nothing),
     "/memory-banks/list": Difference(answer=_each(_bank)),
     "/memory-banks/get": Difference(fields={"identifier": "memory_bank_id"}, answer=_or_null(_bank)),
-    "/memory-banks/register": Difference(body=_registered_bank, answer=_nothing),
+    "/memory-banks/register": Difference(REGISTERED_BANK, envelope="memory_bank", answer=_nothing),
 }
 SAME = Difference()
 """No difference but the path."""
@@ -163,10 +138,54 @@ def october_routes(handler: Callable[[Api, Route, Difference], Any]) -> Iterator
 
 
 def todays_fields(sent: Json, difference: Difference) -> Json:
-    """A body or query of that time as today's; a field that has today's name already keeps its value."""
-    renamed = {difference.fields.get(name, name): value for name, value in sent.items()}
-    renamed |= {name: value for name, value in sent.items() if name in difference.fields.values()}
-    return renamed if difference.body is None else difference.body(sent)
+    """A body or query of that time as today's; a field that has today's name already keeps its value.
+
+    Raises:
+        InvalidRequestError: there is no object where there was one that held all fields.
+    """
+    if difference.envelope:
+        sent = _opened(sent, difference.envelope)
+    today: Json = {}
+    for name, value in sent.items():
+        group, _, inner = difference.fields.get(name, name).rpartition(".")
+        if not group:
+            today.setdefault(inner, value)
+    today |= {name: value for name, value in sent.items() if name in difference.fields.values()}
+    for name, value in sent.items():
+        group, _, inner = difference.fields.get(name, name).rpartition(".")
+        if group and isinstance(today.get(group) or {}, dict):
+            today[group] = {**(today.get(group) or {}), inner: value}
+    return today
 
 
-__all__ = ["DIFFERENCES", "SAME", "Difference", "october_path", "october_routes", "todays_fields"]
+def _opened(body: Json, envelope: str) -> Json:
+    held = body.get(envelope)
+    if not isinstance(held, dict):
+        kind, words = ("dict_type", "must be an object") if envelope in body else ("missing", "is missing")
+        problem = {"loc": ["body", envelope], "msg": words, "type": kind}
+        raise InvalidRequestError([problem], f"{envelope} {words}", envelope)
+    # Objects of that time wrote what they had not as an empty text.
+    return {name: value for name, value in held.items() if value != ""}
+
+
+def error_of_then(error: InvalidRequestError, difference: Difference) -> InvalidRequestError:
+    """The error with the names that the caller wrote."""
+    problems = [{**problem, "loc": _loc_of_then(problem["loc"], difference)} for problem in error.problems]
+    return InvalidRequestError(problems, error.message, error.param)
+
+
+def _loc_of_then(loc: Sequence[int | str], difference: Difference) -> list[int | str]:
+    place, *steps = loc
+    if not steps or steps[0] == difference.envelope:
+        return list(loc)
+    before: list[int | str] = [place, difference.envelope] if difference.envelope else [place]
+    for name, today in difference.fields.items():
+        group, _, inner = today.rpartition(".")
+        # Between the two stands the tag of a union.
+        if steps[0] == (group or inner) and inner in steps:
+            return [*before, name, *steps[steps.index(inner) + 1 :]]
+    is_group = any(today.startswith(f"{steps[0]}.") for today in difference.fields.values())
+    return before if is_group else [*before, *steps]
+
+
+__all__ = ["DIFFERENCES", "SAME", "Difference", "error_of_then", "october_path", "october_routes", "todays_fields"]

@@ -9,12 +9,12 @@ from pydantic_core import from_json, to_json
 
 from hitchpost.api import NATIVE_PREFIX, PROTOCOLS, Api, Route, routes_of
 from hitchpost.errors import BadRequestError
-from hitchpost.host.body import is_json, parse_json_body, parse_query, read_body
+from hitchpost.host.body import InvalidRequestError, is_json, parse_json_body, parse_query, read_body
 from hitchpost.host.exchange import context_of, current_exchange
 from hitchpost.host.json_text import json_bytes, json_response
 from hitchpost.host.keys import SETTINGS, STACK
 from hitchpost.host.native.encode import native_answer
-from hitchpost.host.native.october import SAME, Difference, october_routes, todays_fields
+from hitchpost.host.native.october import SAME, Difference, error_of_then, october_routes, todays_fields
 from hitchpost.host.native.streams import STREAMED
 from hitchpost.host.sse import stream_events
 
@@ -48,6 +48,19 @@ def _handler(api: Api, route: Route, difference: Difference) -> Any:
 
 
 async def _read(request: web.Request, route: Route, difference: Difference) -> BaseModel:
+    try:
+        asked = await _parsed(request, route, difference)
+    except InvalidRequestError as error:
+        raise error if difference is SAME else error_of_then(error, difference) from None
+    current_exchange().model = getattr(asked, "model_id", None) or getattr(asked, "model", None)
+    sampling = getattr(asked, "sampling_params", None)
+    if sampling is not None and sampling.n > 1:
+        message = "sampling_params.n: an answer has one message here; ask for several at /v1/chat/completions"
+        raise BadRequestError(message, param="sampling_params.n")
+    return asked
+
+
+async def _parsed(request: web.Request, route: Route, difference: Difference) -> BaseModel:
     if route.verb == "GET":
         return parse_query(route.request, todays_fields(dict(request.query), difference))
     raw = await read_body(request, request.app[STACK].server.max_body_bytes, request.app[SETTINGS].body_timeout_s)
@@ -55,13 +68,7 @@ async def _read(request: web.Request, route: Route, difference: Difference) -> B
     raw = raw if raw and is_json(request) else b"{}"
     if route.in_query or difference is not SAME:
         raw = _completed(raw, request, route, difference)
-    asked = parse_json_body(route.request, raw)
-    current_exchange().model = getattr(asked, "model_id", None) or getattr(asked, "model", None)
-    sampling = getattr(asked, "sampling_params", None)
-    if sampling is not None and sampling.n > 1:
-        message = "sampling_params.n: an answer has one message here; ask for several at /v1/chat/completions"
-        raise BadRequestError(message, param="sampling_params.n")
-    return asked
+    return parse_json_body(route.request, raw)
 
 
 def _completed(raw: bytes, request: web.Request, route: Route, difference: Difference) -> bytes:
