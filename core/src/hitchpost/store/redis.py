@@ -186,6 +186,9 @@ class RedisStore:
         tls: dict[str, Any] = {
             "connection_class": SSLConnection,
             "ssl_ca_certs": config.tls_ca_file and str(config.tls_ca_file),
+            # Said though they are defaults: they were not always.
+            "ssl_cert_reqs": "required",
+            "ssl_check_hostname": True,
         }
         pool = BlockingConnectionPool(
             max_connections=max_connections,
