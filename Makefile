@@ -23,6 +23,7 @@ format: .tox/installed  ## format the sources and mend what ruff can mend
 
 docs: .tox/installed  ## write the generated pages anew, and run every example of the documentation
 	@$(TOX) exec -e full -- python docs/cli_reference.py
+	@$(TOX) exec -e full -- python docs/plugin_reference.py
 	@$(TOX) exec -e full -- python docs/conformance_reference.py
 	@$(TOX) run -e full -- tests/docs
 

@@ -1,28 +1,28 @@
-"""The provider and the run config of `docs/plugins.md` work as they stand there."""
+"""docs/plugins.md shows the example as it is; tests/pkg runs its commands."""
 
-import json
 import re
-import urllib.request
 from pathlib import Path
 
-from tests.processes import HostProcess
+import pytest
 
-PAGE = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs/plugins.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
 
 
-def test_provider_of_the_page_is_served_by_the_run_config_of_the_page(tmp_path: Path) -> None:
-    provider = re.search(r"```python\n# parrot\.py\n(.*?)```", PAGE, re.DOTALL)
-    config = re.search(r"```yaml\n# run\.yaml\n(.*?)```", PAGE, re.DOTALL)
-    assert provider is not None
-    assert config is not None
-    (tmp_path / "parrot.py").write_text(provider[1], encoding="utf-8")
+@pytest.mark.parametrize(("language", "name"), [("python", "one_file_provider.py"), ("yaml", "one_file_provider.yaml")])
+def test_page_shows_the_example_as_it_is(language: str, name: str) -> None:
+    shown = [code for found, code in BLOCKS if found == language]
 
-    with HostProcess(tmp_path, config[1]) as host:
-        body = {"model": "polly", "messages": [{"role": "user", "content": "world"}]}
-        request = urllib.request.Request(
-            host.url + "/v1/chat/completions", json.dumps(body).encode(), {"Content-Type": "application/json"}
-        )
-        with urllib.request.urlopen(request, timeout=30) as response:
-            answer = json.load(response)
+    assert shown == [f"# {name}\n" + (ROOT / "examples" / name).read_text(encoding="utf-8")]
 
-    assert answer["choices"][0]["message"]["content"] == "Hello, world"
+
+def test_every_other_block_is_a_command_or_its_output() -> None:
+    languages = [language for language, _ in BLOCKS if language not in ("python", "yaml")]
+
+    assert set(languages) == {"sh", "json", "text", "console"}
+    assert not [
+        languages[at]
+        for at in range(1, len(languages))
+        if languages[at] in ("json", "text") and languages[at - 1] != "sh"
+    ]

@@ -52,6 +52,7 @@ def test_links_lead_to_files() -> None:
         root / "README.md",
         *root.glob("docs/**/*.md"),
         *root.glob("plugins/*/README.md"),
+        *root.glob("examples/**/README.md"),
         root / "CONTRIBUTING.md",
     ]
     targets = [

@@ -108,6 +108,12 @@ def test_command_line_page_is_what_the_help_says() -> None:
     assert written["PAGE"].read_text(encoding="utf-8") == written["page"](), "run: python docs/cli_reference.py"
 
 
+def test_plugin_reference_is_what_the_sources_say() -> None:
+    written = runpy.run_path(str(ROOT / "docs/plugin_reference.py"))
+
+    assert written["PAGE"].read_text(encoding="utf-8") == written["page"](), "run: python docs/plugin_reference.py"
+
+
 OUR_SPECS = [spec for plugin in (scripted, meta_reference) for spec in plugin.provider_specs()]
 
 
