@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +173,31 @@ def test_code_outside_of_the_provider_is_not_blamed_for_blocking(run_kit: Any) -
     )
 
     result.assert_outcomes(passed=1, deselected=64)
+
+
+def test_provider_that_blocks_for_ever_holds_up_one_check_and_is_named(
+    run_kit: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hitchpost.conformance.harness.CHECK_LIMIT_S", 0.1)
+    gate = threading.Event()
+    monkeypatch.setattr("tests.conformance.test_kit.GATE", gate, raising=False)
+
+    result = run_kit(
+        "from tests.conformance import test_kit\n"
+        "class Blocked(RightInference):\n"
+        "    async def health(self):\n"
+        "        test_kit.GATE.wait()\n"
+        "class TestAcme(RightInferenceKit):\n"
+        "    provider_type = spec_of('test_author:Blocked')\n"
+        "    patience_s = 0.1\n",
+        "-k",
+        "test_type_is_described or test_health_of or test_metrics_are_well_formed",
+    )
+    gate.set()
+
+    result.assert_outcomes(passed=1, failed=2, errors=1, deselected=62)
+    where = r"the event loop is blocked at .*test_author.py:5$"
+    result.stdout.re_match_lines([rf".*it had not ended after .*{where}", rf".*an earlier check never ended; {where}"])
 
 
 def test_report_tells_of_each_check_what_became_of_it(run_kit: Any, tmp_path: Path) -> None:

@@ -46,6 +46,7 @@ class LoopThread:
     def __init__(self, packages: tuple[str, ...]) -> None:
         self.packages = packages
         self.stalls: list[Stall] = []
+        self._is_stuck = False
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._serve, name="conformance-loop", daemon=True)
         self._thread.start()
@@ -54,13 +55,17 @@ class LoopThread:
         """What `work` returns or raises.
 
         Raises:
-            CheckFailed: it had not ended after `limit_s`; the message says where it was.
+            CheckFailed: it had not ended after `limit_s`, or an earlier one blocks the loop for good; the message says where it was.
         """
+        if self._is_stuck and not self._ticks():
+            work.close()
+            raise CheckFailed(f"an earlier check never ended; {self._where()}")
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         end = time.monotonic() + limit_s
         try:
             while not future.done():
                 if time.monotonic() > end:
+                    self._is_stuck = not self._ticks()
                     raise CheckFailed(f"it had not ended after {limit_s:g} s; {self._where()}")
                 self._watch(future, end)
             return future.result()
@@ -86,6 +91,12 @@ class LoopThread:
             self._loop.run_until_complete(self._loop.shutdown_default_executor())
         finally:
             self._loop.close()
+
+    def _ticks(self) -> bool:
+        """Whether the loop runs at all."""
+        ticked = threading.Event()
+        self._loop.call_soon_threadsafe(ticked.set)
+        return ticked.wait(SAMPLES * SAMPLE_INTERVAL_S)
 
     def _watch(self, future: concurrent.futures.Future[Any], end: float) -> None:
         """Wait for one tick of the loop, at most until `end`, and sample what it does while none comes."""
