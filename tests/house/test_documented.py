@@ -19,6 +19,7 @@ from hitchpost.host.own.routes import own_routes
 from hitchpost.plugin import ProviderSpec, hookspecs
 from hitchpost.plugin.declarations import load_import_string
 from hitchpost.scripted import plugin as scripted
+from hitchpost.telemetry import plugin as telemetry
 from hitchpost_meta_reference import plugin as meta_reference
 from tests.house.sources import ROOT
 
@@ -114,12 +115,12 @@ def test_plugin_reference_is_what_the_sources_say() -> None:
     assert written["PAGE"].read_text(encoding="utf-8") == written["page"](), "run: python docs/plugin_reference.py"
 
 
-OUR_SPECS = [spec for plugin in (scripted, meta_reference) for spec in plugin.provider_specs()]
+OUR_SPECS = [spec for plugin in (scripted, telemetry, meta_reference) for spec in plugin.provider_specs()]
 
 
 @pytest.mark.parametrize("spec", OUR_SPECS, ids=lambda spec: spec.provider_type)
 def test_every_field_of_a_provider_config_is_on_its_page(spec: ProviderSpec) -> None:
-    package, name = spec.config.split(".")[0], spec.provider_type.split("::")[1]
+    package, name = spec.config.split(".")[:2]
     page = f"docs/{name}.md" if package == "hitchpost" else f"plugins/{package.removeprefix('hitchpost_')}/README.md"
     schema = load_import_string(spec.config).model_json_schema()
     fields = {name for model in (schema, *schema.get("$defs", {}).values()) for name in model.get("properties", ())}

@@ -23,7 +23,7 @@ from tests.routing.acting import MODEL, make_gate
 
 
 async def enter(gate: ProviderGate, inside: Callable[[], Awaitable[Any]], context: RequestContext = CONTEXT) -> Any:
-    async with gate.admit(context, MODEL):
+    async with gate.admit("answer", context, MODEL):
         return await inside()
 
 
@@ -231,9 +231,9 @@ async def test_admitted_context_has_the_resource_and_the_earlier_deadline() -> N
     gate = make_gate(timeout_s=100)
     soon = time.monotonic() + 1
 
-    async with gate.admit(RequestContext(request_id="r", deadline=soon), MODEL) as context:
+    async with gate.admit("answer", RequestContext(request_id="r", deadline=soon), MODEL) as context:
         assert (context.resource, context.deadline, context.request_id) == (MODEL, soon, "r")
-    async with gate.admit(CONTEXT, MODEL) as context:
+    async with gate.admit("answer", CONTEXT, MODEL) as context:
         assert 99 < (context.remaining_s() or 0) <= 100
 
 
@@ -256,7 +256,7 @@ async def test_provider_data_is_validated_by_the_providers_own_schema() -> None:
     gate = make_gate(provider_data=Keys)
     context = RequestContext(request_id="r", raw_provider_data={"api_key": "k", "other": 1})
 
-    async with gate.admit(context, MODEL) as admitted:
+    async with gate.admit("answer", context, MODEL) as admitted:
         assert admitted.provider_data == Keys(api_key="k")
         assert admitted.raw_provider_data == {"api_key": "k", "other": 1}
 
@@ -286,5 +286,5 @@ async def test_schema_that_raises_is_the_providers_defect() -> None:
 async def test_request_without_provider_data_has_none(schema: type[BaseModel] | None) -> None:
     gate = make_gate(provider_data=schema)
 
-    async with gate.admit(CONTEXT, MODEL) as admitted:
+    async with gate.admit("answer", CONTEXT, MODEL) as admitted:
         assert admitted.provider_data is None

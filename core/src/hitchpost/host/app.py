@@ -36,7 +36,7 @@ def make_app(
     lifecycle = Lifecycle()
     metrics = HostMetrics(stack.providers, lifecycle)
     guard = BrowserGuard(stack.server.host if listen_host is None else listen_host, stack.server.allowed_hosts)
-    app = web.Application(middlewares=[request_middleware(guard, lifecycle, metrics)])
+    app = web.Application(middlewares=[request_middleware(guard, lifecycle, metrics, stack.tracer)])
     app[STACK] = stack
     app[LIFECYCLE] = lifecycle
     app[METRICS] = metrics

@@ -3,7 +3,7 @@
 import random
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,8 +13,10 @@ from pydantic_core import from_json
 
 from hitchpost.api import RequestContext
 from hitchpost.errors import BadRequestError
+from hitchpost.routing import Span
 
 REQUEST_ID_HEADER = "x-request-id"
+TRACE_HEADER = "x-hitchpost-trace"
 PROVIDER_DATA_HEADERS = ("X-LlamaStack-ProviderData", "X-LlamaStack-Provider-Data", "X-OGX-Provider-Data")
 _SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 
@@ -31,6 +33,14 @@ class Exchange:
     is_stream: bool = False
     failure: str | None = None
     """Code of the error that a stream ended with; its status was sent long before."""
+    span: Span | None = None
+    """Of the whole request, where it is traced."""
+
+    def name_in(self, headers: MutableMapping[str, str]) -> None:
+        """Give the answer the names under which the request is known here."""
+        headers[REQUEST_ID_HEADER] = self.request_id
+        if self.span is not None:
+            headers[TRACE_HEADER] = self.span.trace_id
 
 
 _CURRENT: ContextVar[Exchange] = ContextVar("hitchpost_exchange")
@@ -60,7 +70,12 @@ def context_of(request: web.BaseRequest) -> RequestContext:
     Raises:
         BadRequestError: the provider data header is not one JSON object.
     """
-    return RequestContext(request_id=current_exchange().request_id, raw_provider_data=_provider_data(request))
+    exchange = current_exchange()
+    data = _provider_data(request)
+    if exchange.span is None:
+        return RequestContext(request_id=exchange.request_id, raw_provider_data=data)
+    trace_id, span_id = exchange.span.trace_id, exchange.span.span_id
+    return RequestContext(request_id=exchange.request_id, raw_provider_data=data, trace_id=trace_id, span_id=span_id)
 
 
 def _provider_data(request: web.BaseRequest) -> Mapping[str, Any] | None:
@@ -81,6 +96,7 @@ def _provider_data(request: web.BaseRequest) -> Mapping[str, Any] | None:
 __all__ = [
     "PROVIDER_DATA_HEADERS",
     "REQUEST_ID_HEADER",
+    "TRACE_HEADER",
     "Exchange",
     "begin_exchange",
     "context_of",

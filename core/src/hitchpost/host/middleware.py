@@ -10,13 +10,14 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from hitchpost.host.browser_guard import BrowserGuard
-from hitchpost.host.exchange import REQUEST_ID_HEADER, Exchange, begin_exchange
+from hitchpost.host.exchange import Exchange, begin_exchange
 from hitchpost.host.lifecycle import Lifecycle, shutting_down
 from hitchpost.host.metrics import HostMetrics
 from hitchpost.host.native.errors import NATIVE
 from hitchpost.host.openai.errors import OPENAI
 from hitchpost.host.operations import OPERATIONS
 from hitchpost.host.surface import Surface, client_error, error_response, http_error_response
+from hitchpost.routing import Span, Tracer
 
 access_log = logging.getLogger("hitchpost.access")
 
@@ -25,7 +26,9 @@ CLIENT_GONE = 499
 """Status in log and metrics of a request whose client left before the answer was whole; nobody receives it."""
 
 
-def request_middleware(guard: BrowserGuard, lifecycle: Lifecycle, metrics: HostMetrics) -> Middleware:
+def request_middleware(
+    guard: BrowserGuard, lifecycle: Lifecycle, metrics: HostMetrics, tracer: Tracer | None
+) -> Middleware:
     """The one middleware of the application."""
 
     @web.middleware
@@ -33,6 +36,8 @@ def request_middleware(guard: BrowserGuard, lifecycle: Lifecycle, metrics: HostM
         exchange = begin_exchange(request)
         is_operation, surface = _surface_of(request.path)
         status = CLIENT_GONE
+        if tracer is not None and not is_operation:
+            exchange.span = _begin_span(tracer, request, exchange, surface)
         try:
             try:
                 guard.check(request)
@@ -49,7 +54,7 @@ def request_middleware(guard: BrowserGuard, lifecycle: Lifecycle, metrics: HostM
                 response = error_response(surface, shutting_down())
             status = response.status
             if not response.prepared:
-                response.headers[REQUEST_ID_HEADER] = exchange.request_id
+                exchange.name_in(response.headers)
             return response
         finally:
             duration_s = time.monotonic() - exchange.started
@@ -60,6 +65,8 @@ def request_middleware(guard: BrowserGuard, lifecycle: Lifecycle, metrics: HostM
             level = logging.DEBUG if is_operation or went_well else logging.INFO
             if access_log.isEnabledFor(level):
                 _log_access(level, request, exchange, status, duration_s)
+            if exchange.span is not None:
+                _end_span(exchange.span, exchange, status)
 
     return answer
 
@@ -75,6 +82,19 @@ def _route_of(request: web.Request) -> str:
     """The route's pattern: paths themselves would make a label without bounds."""
     resource = request.match_info.route.resource
     return "unmatched" if resource is None else resource.canonical
+
+
+def _begin_span(tracer: Tracer, request: web.Request, exchange: Exchange, surface: Surface) -> Span | None:
+    name = f"{request.method} {_route_of(request)}"
+    known = {"request_id": exchange.request_id, "surface": surface.name}
+    return tracer.begin_request(name, request.headers.get("traceparent"), **known)
+
+
+def _end_span(span: Span, exchange: Exchange, status: int) -> None:
+    model = None if exchange.model is None else exchange.model[:_LOGGED_MODEL_CHARS]
+    failed = "cancelled" if status == CLIENT_GONE else f"status_{status}"
+    outcome = exchange.failure or ("ok" if status < HTTPStatus.BAD_REQUEST else failed)
+    span.end(outcome, model=model, status=status)
 
 
 def _answer_to(error: Exception, request: web.Request, surface: Surface, exchange: Exchange) -> web.StreamResponse:

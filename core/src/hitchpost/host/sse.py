@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar, cast
 
 from aiohttp import web
 
-from hitchpost.host.exchange import REQUEST_ID_HEADER, current_exchange
+from hitchpost.host.exchange import current_exchange
 from hitchpost.host.json_text import encoded
 from hitchpost.host.keys import LIFECYCLE, SETTINGS
 from hitchpost.host.lifecycle import shutting_down
@@ -139,7 +139,7 @@ class _Output:
 
     def __init__(self, request: web.Request, settings: HostSettings) -> None:
         self.response = web.StreamResponse(headers=_HEADERS)
-        self.response.headers[REQUEST_ID_HEADER] = current_exchange().request_id
+        current_exchange().name_in(self.response.headers)
         self.is_open = False
         self._ready: list[str] = []
         self._ready_chars = 0

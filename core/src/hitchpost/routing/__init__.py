@@ -6,6 +6,7 @@ from hitchpost.routing.inference import InferenceRouter
 from hitchpost.routing.resolve import Resolver
 from hitchpost.routing.resources import MemoryRouter, SafetyRouter, check_bank_type
 from hitchpost.routing.single import AgentsRouter, TelemetryRouter
+from hitchpost.routing.tracing import Span, Tracer
 
 __all__ = [
     "AgentsRouter",
@@ -16,6 +17,8 @@ __all__ = [
     "ProviderState",
     "Resolver",
     "SafetyRouter",
+    "Span",
     "TelemetryRouter",
+    "Tracer",
     "check_bank_type",
 ]

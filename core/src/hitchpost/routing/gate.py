@@ -29,6 +29,7 @@ from hitchpost.errors import (
 )
 from hitchpost.plugin import Provider
 from hitchpost.plugin.foreign import is_failure
+from hitchpost.routing.tracing import Span, Tracer
 
 log = logging.getLogger("hitchpost.routing")
 
@@ -58,6 +59,7 @@ class ProviderGate:
         limits: of concurrency, queue and time.
         capabilities: what its type can do at most.
         provider_data: schema of what a caller may send for it per request, if anything.
+        tracer: takes the spans of calls of requests that are traced.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class ProviderGate:
         *,
         capabilities: frozenset[Capability] = frozenset(),
         provider_data: type[BaseModel] | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         self.api = api
         self.provider_id = provider_id
@@ -76,6 +79,7 @@ class ProviderGate:
         self.limits = limits
         self.capabilities = capabilities
         self.provider_data = provider_data
+        self.tracer = tracer
         self.provider: Provider[Any] | None = None
         self.state = ProviderState.starting
         self.reason = ""
@@ -122,16 +126,16 @@ class ProviderGate:
             is_permanent=self.retry_after_s is None,
         )
 
-    def admit(self, context: RequestContext, resource: Resource | None) -> "Admission":
-        """Let one request for `resource` through, for as long as the `async with` block lasts, which gets the context with its deadline and
-        provider data set.
+    def admit(self, operation: str, context: RequestContext, resource: Resource | None) -> "Admission":
+        """Let one call of `operation` for `resource` through, for as long as the `async with` block lasts, which gets the context with its
+        deadline and provider data set. The block is the call's span.
 
         Raises, at the block's begin:
             BackendUnavailableError: the provider doesn't serve.
             OverloadedError: the queue is full, or the request waited in it for too long.
             BadRequestError: the provider data does not fit the provider type's schema.
         """
-        return Admission(self, context, resource)
+        return Admission(self, operation, context, resource)
 
     async def answer(self, operation: str, request: object, context: RequestContext) -> Any:
         """Await a whole answer of the provider's method `operation` within the deadline.
@@ -260,34 +264,69 @@ class ProviderGate:
 class Admission:
     """The block of one request that a gate lets through; see `ProviderGate.admit`. It may be entered once."""
 
-    __slots__ = ("_context", "_gate", "_resource")
+    __slots__ = ("_context", "_gate", "_operation", "_resource", "_span")
 
-    def __init__(self, gate: ProviderGate, context: RequestContext, resource: Resource | None) -> None:
+    def __init__(self, gate: ProviderGate, operation: str, context: RequestContext, resource: Resource | None) -> None:
         self._gate = gate
+        self._operation = operation
         self._context = context
         self._resource = resource
+        self._span: Span | None = None
 
     async def __aenter__(self) -> RequestContext:
         gate, context = self._gate, self._context
-        gate.check_serving()
-        deadline = asyncio.get_running_loop().time() + gate.limits.timeout_s
-        if context.deadline is not None:
-            deadline = min(deadline, context.deadline)
-        admitted = replace(
-            context, deadline=deadline, resource=self._resource, provider_data=gate.provider_data_of(context)
-        )
-        await gate.enter(deadline)
+        if context.trace_id is not None and gate.tracer is not None:
+            context = self._begin_span(context, gate.tracer, context.trace_id)
         try:
             gate.check_serving()
-        except BaseException:
-            gate.leave()
+            deadline = asyncio.get_running_loop().time() + gate.limits.timeout_s
+            if context.deadline is not None:
+                deadline = min(deadline, context.deadline)
+            admitted = replace(
+                context, deadline=deadline, resource=self._resource, provider_data=gate.provider_data_of(context)
+            )
+            await gate.enter(deadline)
+            try:
+                gate.check_serving()
+            except BaseException:
+                gate.leave()
+                raise
+        except BaseException as error:
+            if self._span is not None:
+                self._span.end(_outcome(error))
             raise
         return admitted
+
+    def _begin_span(self, context: RequestContext, tracer: Tracer, trace_id: str) -> RequestContext:
+        gate = self._gate
+        self._span = tracer.begin(
+            trace_id,
+            context.span_id,
+            f"{gate.api.value}.{self._operation}",
+            provider_id=gate.provider_id,
+            provider_type=gate.provider_type,
+            resource=None if self._resource is None else self._resource.identifier,
+        )
+        return replace(context, span_id=self._span.span_id)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._gate.leave()
+        if self._span is not None:
+            self._span.end(_outcome(error))
+
+
+def _outcome(error: BaseException | None) -> str:
+    """How a call ended, as its span says it."""
+    match error:
+        case None:
+            return "ok"
+        case HitchpostError():
+            return error.code
+        case asyncio.CancelledError() | GeneratorExit():
+            return "cancelled"
+    return HitchpostError.code
 
 
 class _Deadline:

@@ -67,7 +67,7 @@ class InferenceRouter:
 
     async def _answer(self, operation: str, request: InferenceRequest, context: RequestContext) -> Any:
         gate, model = self._route(request)
-        async with gate.admit(context, model) as admitted:
+        async with gate.admit(operation, context, model) as admitted:
             return await gate.answer(operation, request, admitted)
 
     async def _stream(
@@ -75,7 +75,7 @@ class InferenceRouter:
     ) -> AsyncGenerator[Any, None]:
         gate, model = self._route(request)
         finished: set[int] = set()
-        async with gate.admit(context, model) as admitted:
+        async with gate.admit(operation, context, model) as admitted:
             async with aclosing(gate.events(operation, request, admitted)) as events:
                 async for event in events:
                     if type(event) is Finish:

@@ -42,7 +42,7 @@ class ResourceRouter(Generic[ResourceT]):
     async def _answer(
         self, gate: ProviderGate, resource: ResourceT, operation: str, request: object, context: RequestContext
     ) -> Any:
-        async with gate.admit(context, resource) as admitted:
+        async with gate.admit(operation, context, resource) as admitted:
             return await gate.answer(operation, request, admitted)
 
 

@@ -38,7 +38,7 @@ class SingleRouter:
         self._gate = gate
 
     async def _answer(self, operation: str, request: object, context: RequestContext) -> Any:
-        async with self._gate.admit(context, None) as admitted:
+        async with self._gate.admit(operation, context, None) as admitted:
             return await self._gate.answer(operation, request, admitted)
 
 
@@ -58,7 +58,7 @@ class AgentsRouter(SingleRouter):
     async def stream_turn(self, request: CreateTurnRequest, context: RequestContext) -> AsyncGenerator[TurnEvent, None]:
         """Run a turn, event by event."""
         async with (
-            self._gate.admit(context, None) as admitted,
+            self._gate.admit("stream_turn", context, None) as admitted,
             aclosing(self._gate.events("stream_turn", request, admitted)) as events,
         ):
             async for event in events:

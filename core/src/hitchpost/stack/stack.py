@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hitchpost.api import PROVIDABLE, Api, Inference, MemoryBank, Model, Models, Resource
+from hitchpost.api import PROVIDABLE, Api, Inference, MemoryBank, Model, Models, Resource, SpanSink
 from hitchpost.config import RunConfig, ServerConfig, state_home
 from hitchpost.errors import UnsupportedError
 from hitchpost.plugin import ProviderDeps
@@ -23,6 +23,7 @@ from hitchpost.routing import (
     Resolver,
     SafetyRouter,
     TelemetryRouter,
+    Tracer,
     check_bank_type,
 )
 from hitchpost.stack.build import STOP_TIMEOUT_S, Supervisor
@@ -47,6 +48,9 @@ class Stack:
         self.notes = plan.notes
         self.plugins = plugins
         self._catalog = catalog
+        has_telemetry = any(planned.api is Api.telemetry for planned in plan.providers)
+        self.tracer = Tracer(self._find_span_sink) if has_telemetry else None
+        """Takes the spans of requests; None where no telemetry is configured."""
         self._gates = {
             planned.key: ProviderGate(
                 planned.api,
@@ -55,10 +59,12 @@ class Stack:
                 planned.limits,
                 capabilities=planned.spec.capabilities if planned.spec else frozenset(),
                 provider_data=planned.provider_data,
+                tracer=self.tracer,
             )
             for planned in plan.providers
         }
         self.providers: Sequence[ProviderGate] = tuple(self._gates.values())
+        self._telemetry = next((gate for gate in self.providers if gate.api is Api.telemetry), None)
         self._registries = registries_of(plan)
         self._persistence = Persistence(lambda: open_registry_store(plan))
         self._announcers = announcers_of(plan, self._registries, self._persistence, plugins.manager)
@@ -131,6 +137,14 @@ class Stack:
         """What this host is made of."""
         router: HostInspect = self.get_router(Api.inspect)
         return router
+
+    def _find_span_sink(self) -> SpanSink | None:
+        """The telemetry provider while it serves, or still finishes what it has."""
+        gate = self._telemetry
+        if gate is None or gate.state not in (ProviderState.ready, ProviderState.degraded, ProviderState.draining):
+            return None
+        sink: Any = gate.provider
+        return sink  # type: ignore[no-any-return]
 
     def _resolver(self, api: Api) -> Resolver[Any]:
         provider_ids = tuple(gate.provider_id for gate in self.providers if gate.api is api)
