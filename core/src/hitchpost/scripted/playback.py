@@ -18,7 +18,7 @@ from hitchpost.api import (
     Usage,
 )
 from hitchpost.scripted.answer import Answer
-from hitchpost.scripted.tokens import find_end, split_tokens, token_logprob, tokens_until
+from hitchpost.scripted.tokens import find_end, find_tokens, split_tokens, token_logprob
 
 
 def play(
@@ -84,10 +84,10 @@ class _Choice:
             self._ended = Finish(FinishReason.stop, self.number, end.stop_text)
         elif end.is_cut:
             self._ended = Finish(FinishReason.length, self.number)
-        for token in tokens_until(text, end):
+        for token in find_tokens(text, end.made):
             self.used += 1
-            if token:
-                yield token
+            if token.start() < end.shown:
+                yield token[0][: end.shown - token.start()]
 
     def _logprobs(self, token: str) -> list[TokenLogprob] | None:
         return None if self._top_logprobs is None else [token_logprob(token, self._top_logprobs)]

@@ -34,7 +34,7 @@ from hitchpost.scripted.answer import (
     said_last,
 )
 from hitchpost.scripted.playback import play
-from hitchpost.scripted.script import CutFault, DefectFault, ErrorFault, Fault, Pace, Rule, ScriptedConfig, StallFault
+from hitchpost.scripted.script import CutFault, DefectFault, ErrorFault, Fault, Rule, ScriptedConfig, StallFault
 
 _MOST_AT_ONCE = 1000
 """Events that may be made without letting others run."""
@@ -141,8 +141,11 @@ class ScriptedInference(InferenceProvider[ScriptedConfig]):
         self._running += 1
         try:
             for number, event in enumerate(events):
-                if number % pace.burst_tokens == 0:
-                    await _pause(pace, number, event)
+                if number == 0:
+                    if pace.first_token_s:
+                        await asyncio.sleep(pace.first_token_s)
+                elif number % pace.burst_tokens == 0 and not isinstance(event, (Usage, Finish)):
+                    await asyncio.sleep(pace.token_s)
                 is_last = unfinished == 1 and type(event) is Finish
                 if fault is not None and (is_last or number == fault.after_events):
                     await _strike(fault)
@@ -155,14 +158,6 @@ class ScriptedInference(InferenceProvider[ScriptedConfig]):
             raise
         finally:
             self._running -= 1
-
-
-async def _pause(pace: Pace, number: int, event: InferenceEvent) -> None:
-    if number == 0:
-        if pace.first_token_s:
-            await asyncio.sleep(pace.first_token_s)
-    elif not isinstance(event, Usage | Finish):
-        await asyncio.sleep(pace.token_s)
 
 
 async def _strike(fault: Fault) -> None:

@@ -51,10 +51,9 @@ def find_end(text: str, stop: Sequence[str] = (), limit: int | None = None) -> E
     return End(made, shown, stop_text)
 
 
-def tokens_until(text: str, end: End) -> Iterator[str]:
-    """The tokens of a text up to its end, one at a time; of those that are made but not shown, the empty text."""
-    for token in _WORD.finditer(text, 0, end.made):
-        yield token[0][: max(0, end.shown - token.start())]
+def find_tokens(text: str, made: int) -> Iterator[re.Match[str]]:
+    """The tokens within the first `made` characters of a text, one at a time."""
+    return _WORD.finditer(text, 0, made)
 
 
 def token_logprob(token: str, top_k: int) -> TokenLogprob:
@@ -72,4 +71,4 @@ def _top(token: str, probability: float) -> TopLogprob:
     return TopLogprob(token=token, logprob=math.log(probability), bytes=list(token.encode()))
 
 
-__all__ = ["End", "find_end", "split_tokens", "token_logprob", "tokens_until"]
+__all__ = ["End", "find_end", "find_tokens", "split_tokens", "token_logprob"]
