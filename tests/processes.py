@@ -41,13 +41,21 @@ class HostProcess:
         folder: for its run config, its state and its log.
         run_config: text of the run config; None runs the presets.
         environ: variables beside those of this process.
+        python: the interpreter of the environment that it is installed in.
     """
 
-    def __init__(self, folder: Path, run_config: str | None = None, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        run_config: str | None = None,
+        environ: Mapping[str, str] | None = None,
+        python: str | Path = sys.executable,
+    ) -> None:
         self.folder = folder
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log_file = folder / "host.log"
+        self._python = str(python)
         self._arguments = ["run", "--port", str(self.port)]
         if run_config is not None:
             config_file = folder / "run.yaml"
@@ -58,7 +66,7 @@ class HostProcess:
     def __enter__(self) -> Self:
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "hitchpost", *self._arguments],
+                [self._python, "-m", "hitchpost", *self._arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
