@@ -11,13 +11,14 @@ from hitchpost.api import (
     BatchCompletionResponse,
     ChatCompletionRequest,
     CompletionRequest,
-    Inference,
     RequestContext,
 )
 from hitchpost.errors import BadRequestError
+from hitchpost.routing.inference import InferenceRouter
 
 SIDE_BY_SIDE = 16
-"""Items of one batch that are asked at the same time; more would keep other callers from the provider."""
+"""Items of one batch that are asked at the same time; more would keep other callers from the provider. Where a provider works on fewer
+requests at a time, only so many: the rest would wait in its queue until they had waited for too long."""
 
 ItemT = TypeVar("ItemT")
 AnswerT = TypeVar("AnswerT")
@@ -30,7 +31,7 @@ class BatchInferenceRouter:
         inference: asked once per item.
     """
 
-    def __init__(self, inference: Inference) -> None:
+    def __init__(self, inference: InferenceRouter) -> None:
         self._inference = inference
 
     async def batch_completion(
@@ -46,8 +47,9 @@ class BatchInferenceRouter:
             )
             for content in request.content_batch
         ]
+        at_once = self._inference.max_concurrent(request.model)
         return BatchCompletionResponse(
-            await _each("content_batch", items, lambda item: self._inference.completion(item, context))
+            await _each("content_batch", items, at_once, lambda item: self._inference.completion(item, context))
         )
 
     async def batch_chat_completion(
@@ -66,12 +68,15 @@ class BatchInferenceRouter:
             )
             for messages in request.messages_batch
         ]
+        at_once = self._inference.max_concurrent(request.model)
         return BatchChatCompletionResponse(
-            await _each("messages_batch", items, lambda item: self._inference.chat_completion(item, context))
+            await _each("messages_batch", items, at_once, lambda item: self._inference.chat_completion(item, context))
         )
 
 
-async def _each(field: str, items: Sequence[ItemT], ask: Callable[[ItemT], Awaitable[AnswerT]]) -> list[AnswerT]:
+async def _each(
+    field: str, items: Sequence[ItemT], at_once: int, ask: Callable[[ItemT], Awaitable[AnswerT]]
+) -> list[AnswerT]:
     """The answers in the order of the items.
 
     Raises:
@@ -89,7 +94,7 @@ async def _each(field: str, items: Sequence[ItemT], ask: Callable[[ItemT], Await
 
     try:
         async with asyncio.TaskGroup() as group:
-            for _ in range(min(SIDE_BY_SIDE, len(items))):
+            for _ in range(min(SIDE_BY_SIDE, at_once, len(items))):
                 group.create_task(work())
     except BaseExceptionGroup as errors:
         raise errors.exceptions[0] from None

@@ -65,6 +65,14 @@ class InferenceRouter:
         answer: EmbeddingsResponse = await self._answer("embeddings", request, context)
         return answer
 
+    def max_concurrent(self, model_id: str) -> int:
+        """How many requests for a model its provider works on at the same time.
+
+        Raises:
+            NotFoundError, BadRequestError, BackendUnavailableError: as a request for the model would.
+        """
+        return self._gates[self._models.get(model_id).provider_id].limits.max_concurrent
+
     async def _answer(self, operation: str, request: InferenceRequest, context: RequestContext) -> Any:
         gate, model = self._route(request)
         async with gate.admit(operation, context, model) as admitted:
