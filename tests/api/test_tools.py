@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from pydantic_core import to_json
 
 from hitchpost.api import ToolCall, ToolDefinition, ToolParamDefinition
 
@@ -126,3 +127,44 @@ def test_tool_without_parameters_takes_an_empty_object() -> None:
         "properties": {},
         "required": [],
     }
+
+
+# --- calls on the wire ---
+
+
+@given(
+    st.one_of(st.text(), st.dictionaries(st.text(), JSON, max_size=4), st.dictionaries(st.text(), JSON).map(json.dumps))
+)
+def test_call_that_is_written_is_read_again(arguments: Any) -> None:
+    written = to_json(call(arguments), inf_nan_mode="null")
+
+    again = ToolCall.model_validate_json(written)
+
+    assert to_json(again, inf_nan_mode="null") == written
+    assert (again.find_arguments() is None) == (call(arguments).find_arguments() is None)
+
+
+@given(st.dictionaries(st.text(), JSON, max_size=4))
+def test_arguments_are_written_at_most_one_level_deep_with_what_is_deeper_as_text(arguments: dict[str, Any]) -> None:
+    written = call(arguments).model_dump()["arguments"]
+
+    inner = [one for value in written.values() for one in (value.values() if isinstance(value, dict) else [value])]
+    inner = [one for value in inner for one in (value if isinstance(value, list) else [value])]
+    assert not [one for one in inner if isinstance(one, dict | list)]
+    assert {name: unfolded(value, arguments[name]) for name, value in written.items()} == arguments
+
+
+def unfolded(written: Any, meant: Any) -> Any:
+    """What was written, with texts read where a list or an object was meant."""
+    if isinstance(written, str) and isinstance(meant, dict | list):
+        return json.loads(written)
+    if isinstance(written, dict):
+        return {key: unfolded(value, meant[key]) for key, value in written.items()}
+    if isinstance(written, list):
+        return [unfolded(value, inner) for value, inner in zip(written, meant, strict=True)]
+    return written
+
+
+@pytest.mark.parametrize("text", ["{not json", "[1]", "null", '"text"'])
+def test_arguments_that_nobody_can_read_stay_the_text_of_the_model(text: str) -> None:
+    assert call(text).model_dump() == {"call_id": "1", "tool_name": "f", "arguments": text}
