@@ -38,6 +38,8 @@ from hitchpost.scripted.script import CutFault, DefectFault, ErrorFault, Fault, 
 
 _MOST_AT_ONCE = 1000
 """Events that may be made without letting others run."""
+_MADE_AHEAD = 100
+"""Events that are made at a time: each by itself, between two pauses, would cost several times as much."""
 
 
 class ScriptedInference(InferenceProvider[ScriptedConfig]):
@@ -138,21 +140,23 @@ class ScriptedInference(InferenceProvider[ScriptedConfig]):
         self._requests += 1
         pace, fault = rule.pace or self.config.pace, rule.fault
         unfinished = request.sampling_params.n
+        numbered = enumerate(events)
         self._running += 1
         try:
-            for number, event in enumerate(events):
-                if number == 0:
-                    if pace.first_token_s:
-                        await asyncio.sleep(pace.first_token_s)
-                elif number % pace.burst_tokens == 0 and not isinstance(event, (Usage, Finish)):
-                    await asyncio.sleep(pace.token_s)
-                is_last = unfinished == 1 and type(event) is Finish
-                if fault is not None and (is_last or number == fault.after_events):
-                    await _strike(fault)
-                    return
-                self._events += 1
-                unfinished -= type(event) is Finish
-                yield event
+            while block := list(islice(numbered, _MADE_AHEAD)):
+                for number, event in block:
+                    if number == 0:
+                        if pace.first_token_s:
+                            await asyncio.sleep(pace.first_token_s)
+                    elif number % pace.burst_tokens == 0 and not isinstance(event, (Usage, Finish)):
+                        await asyncio.sleep(pace.token_s)
+                    is_last = unfinished == 1 and type(event) is Finish
+                    if fault is not None and (is_last or number == fault.after_events):
+                        await _strike(fault)
+                        return
+                    self._events += 1
+                    unfinished -= type(event) is Finish
+                    yield event
         except (asyncio.CancelledError, GeneratorExit):
             self._cancelled += unfinished > 0
             raise
