@@ -63,7 +63,7 @@ class OneTurn(AgentsProvider[Any]):
         self.go_on.set()
         self.asked: list[Any] = []
         self.contexts: list[RequestContext] = []
-        self.closed = 0
+        self.closed = self.deleted = 0
         self.failure: BaseException | None = None
         self.completes = True
 
@@ -96,9 +96,13 @@ class OneTurn(AgentsProvider[Any]):
 
     async def delete_session(self, request: DeleteSessionRequest, context: RequestContext) -> None:
         self.asked.append(request)
+        await self.go_on.wait()
+        self.deleted += 1
 
     async def delete_agent(self, request: DeleteAgentRequest, context: RequestContext) -> None:
         self.asked.append(request)
+        await self.go_on.wait()
+        self.deleted += 1
 
 
 class OneTrace(TelemetryProvider[Any]):
@@ -175,6 +179,38 @@ async def test_deletions_are_handed_on_as_they_were_asked(agents: Any, provider:
     await agents.delete_agent(requests[1], CONTEXT)
 
     assert provider.asked == requests
+
+
+@pytest.mark.parametrize(
+    ("operation", "request_"),
+    [("delete_session", DeleteSessionRequest(**IDS)), ("delete_agent", DeleteAgentRequest(agent_id="A"))],
+)
+async def test_deletion_runs_to_its_end_though_the_caller_left(
+    operation: str, request_: Any, agents: Any, provider: OneTurn
+) -> None:
+    provider.go_on.clear()
+    task = asyncio.create_task(getattr(agents, operation)(request_, CONTEXT))
+    await until(lambda: provider.asked)
+
+    task.cancel()
+    await asyncio.wait([task])
+    provider.go_on.set()
+
+    await until(lambda: provider.deleted)
+    assert task.cancelled()
+
+
+async def test_stack_that_stops_waits_for_a_deletion(agents: Any, provider: OneTurn, stack: Any) -> None:
+    provider.go_on.clear()
+    delete = asyncio.create_task(agents.delete_agent(DeleteAgentRequest(agent_id="A"), CONTEXT))
+    await until(lambda: provider.asked)
+    stop = asyncio.create_task(stack.stop())
+    await asyncio.sleep(0)
+
+    provider.go_on.set()
+    await asyncio.gather(stop, delete)
+
+    assert provider.deleted == 1
 
 
 async def test_events_of_a_turn_are_passed_on(agents: Any, provider: OneTurn) -> None:

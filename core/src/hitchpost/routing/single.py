@@ -24,6 +24,7 @@ from hitchpost.api import (
     Turn,
     TurnEvent,
 )
+from hitchpost.registry import OwnedTasks
 from hitchpost.routing.gate import ProviderGate
 
 
@@ -43,7 +44,11 @@ class SingleRouter:
 
 
 class AgentsRouter(SingleRouter):
-    """Implements `hitchpost.api.Agents`."""
+    """Implements `hitchpost.api.Agents`. A deletion runs to its end though the caller left."""
+
+    def __init__(self, gate: ProviderGate) -> None:
+        super().__init__(gate)
+        self._deletions = OwnedTasks()
 
     async def create_agent(self, request: CreateAgentRequest, context: RequestContext) -> CreateAgentResponse:
         """Keep an agent's configuration."""
@@ -86,11 +91,15 @@ class AgentsRouter(SingleRouter):
 
     async def delete_session(self, request: DeleteSessionRequest, context: RequestContext) -> None:
         """Forget a conversation with its turns."""
-        await self._answer("delete_session", request, context)
+        await self._deletions.run_to_end(self._answer("delete_session", request, context))
 
     async def delete_agent(self, request: DeleteAgentRequest, context: RequestContext) -> None:
         """Forget an agent with its conversations."""
-        await self._answer("delete_agent", request, context)
+        await self._deletions.run_to_end(self._answer("delete_agent", request, context))
+
+    async def close(self, timeout_s: float) -> None:
+        """Wait for deletions that are under way; what takes longer is given up."""
+        await self._deletions.close(timeout_s)
 
 
 class TelemetryRouter(SingleRouter):

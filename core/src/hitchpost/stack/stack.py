@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from hitchpost.api import PROVIDABLE, Api, Inference, MemoryBank, Model, Models, Resource, SpanSink
-from hitchpost.config import RunConfig, ServerConfig, state_home
+from hitchpost.config import RunConfig, ServerConfig
+from hitchpost.config.home import stack_home
 from hitchpost.errors import UnsupportedError
 from hitchpost.plugin import ProviderDeps
 from hitchpost.plugin.catalog import Catalog, build_catalog
@@ -47,6 +48,7 @@ class Stack:
         self.server: ServerConfig = plan.server
         self.notes = plan.notes
         self.plugins = plugins
+        self._name = plan.name
         self._catalog = catalog
         has_telemetry = any(planned.api is Api.telemetry for planned in plan.providers)
         self.tracer = Tracer(self._find_span_sink) if has_telemetry else None
@@ -185,8 +187,8 @@ class Stack:
         """Stop every provider, those that call others before those."""
         self.drain()
         await asyncio.gather(*(announcer.close() for announcer in self._announcers.values()))
-        if Api.memory in self._routers:
-            await self._routers[Api.memory].close(STOP_TIMEOUT_S)
+        owners = [self._routers[api] for api in (Api.memory, Api.agents) if api in self._routers]
+        await asyncio.gather(*(router.close(STOP_TIMEOUT_S) for router in owners))
         steps = []
         for supervisor in self._supervisors:
             callers = [other for other in self._supervisors if supervisor.plan.api in other.plan.calls]
@@ -201,7 +203,7 @@ class Stack:
             routers: dict[str, Any] = {api.value: self._routers.get(api) for api in planned.calls}
             return ProviderDeps(
                 provider_id=planned.provider_id,
-                state_dir=state_home() / "providers" / planned.api.value / planned.provider_id,
+                state_dir=stack_home(self._name) / "providers" / planned.api.value / planned.provider_id,
                 log=logging.getLogger(f"hitchpost.provider.{planned.provider_id}"),
                 **routers,
             )
