@@ -4,7 +4,7 @@ from typing import Any
 
 import llama_stack_client
 import pytest
-from llama_stack_client import LlamaStackClient
+from llama_stack_client import AsyncLlamaStackClient, LlamaStackClient
 from llama_stack_client.types import AgentCreateResponse
 from llama_stack_client.types.agents import Session, SessionCreateResponse, StepRetrieveResponse, Turn
 from llama_stack_client.types.agents.turn_create_response import AgentTurnResponseStreamChunk
@@ -164,6 +164,17 @@ def test_failure_of_a_turn_is_the_last_event_of_its_stream(client: LlamaStackCli
 
     all_whole(chunks[:-1], AgentTurnResponseStreamChunk)
     assert chunks[-1].error["message"].startswith("502: ")
+
+
+async def test_asynchronous_client_reads_a_streamed_turn(client: LlamaStackClient) -> None:
+    conversation = Conversation(client)
+
+    async with AsyncLlamaStackClient(base_url=client.base_url, max_retries=0, timeout=30) as other:
+        stream = await other.agents.turn.create(**conversation.ids, messages=[said("hello there")], stream=True)
+        chunks = [whole(chunk, AgentTurnResponseStreamChunk) async for chunk in stream]
+
+    payload: Any = chunks[-1].event.payload
+    assert payload.turn.output_message.content == "hello there"
 
 
 # --- what is kept ---

@@ -155,3 +155,14 @@ def test_unknown_model_of_a_stream_is_its_one_event(client: LlamaStackClient) ->
     chunks: list[Any] = list(client.inference.chat_completion(model_id="nobody", messages=user("hi"), stream=True))
 
     assert [chunk.error["message"][:35] for chunk in chunks] == ["400: Invalid value: Model `nobody` "]
+
+
+def test_provider_data_comes_per_client_or_per_call_and_is_refused_when_malformed(client: LlamaStackClient) -> None:
+    with LlamaStackClient(base_url=client.base_url, provider_data={"key": "k"}, max_retries=0, timeout=30) as other:
+        other.inference.chat_completion(model_id="scripted", messages=user("hi"))
+    client.inference.chat_completion(
+        model_id="scripted", messages=user("hi"), x_llama_stack_provider_data='{"key": "k"}'
+    )
+
+    with pytest.raises(llama_stack_client.BadRequestError, match="ProviderData is not JSON"):
+        client.inference.chat_completion(model_id="scripted", messages=user("hi"), x_llama_stack_provider_data="{")
