@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +40,10 @@ def problems(data: dict[str, Any], **environ: str) -> list[str]:
 # --- the file ---
 
 
-def test_file_becomes_a_run_config_named_by_its_stem_with_paths_beside_it(run_yaml: Path) -> None:
+def test_file_becomes_a_run_config_named_by_its_stem_and_place_with_paths_beside_it(run_yaml: Path) -> None:
     loaded = load(run_yaml, MINIMAL + "plugins: {paths: [mine.py, /else/where.py]}\n")
 
-    assert loaded.config.image_name == "my-run"
+    assert re.fullmatch("my-run-[0-9a-f]{8}", loaded.config.image_name or "")
     assert loaded.config.plugins.paths == [run_yaml.parent / "mine.py", Path("/else/where.py")]
     assert loaded.config.providers["inference"][0].provider_id == "p"
     assert loaded.notes == []
@@ -429,3 +430,13 @@ def test_invalid_part_is_reported_below_its_path() -> None:
         "a[0].config.tags.x[1]",
         "a[0].config.typo",
     ]
+
+
+def test_files_of_one_name_in_two_places_are_two_stacks(tmp_path: Path) -> None:
+    names = set()
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "run.yaml").write_text(MINIMAL)
+        names.add(load_run_config(tmp_path / folder / "run.yaml", {}).config.image_name)
+
+    assert len(names) == 2

@@ -177,7 +177,7 @@ async def test_each_provider_has_a_folder_and_a_log_of_its_own(
     async with plugged.running(one()) as stack:
         deps = stack.providers[0].provider.deps
 
-    assert deps.state_dir == Path("/somewhere/providers/inference/p")
+    assert deps.state_dir == Path("/somewhere/distributions/default/providers/inference/p")
     assert deps.log.name == "hitchpost.provider.p"
 
 

@@ -91,7 +91,8 @@ class MemoryBank(Resource):
     @classmethod
     def from_json(cls, text: str) -> Self:
         """A bank of the type that the text names."""
-        return _BANK.validate_json(text)
+        bank: Self = _BANK.validate_json(text)
+        return bank
 
 
 class VectorMemoryBank(MemoryBank):

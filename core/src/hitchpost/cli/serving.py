@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from hitchpost import __version__
-from hitchpost.api import Model, NoArguments, RequestContext
+from hitchpost.api import Api, Model, NoArguments, RequestContext
 from hitchpost.cli.output import SetupError, show_line, show_table, show_warning
 from hitchpost.cli.run_config import show_remarks
 from hitchpost.config import read_run_config
@@ -102,8 +102,9 @@ def _tell(stack: Stack, models: Sequence[Model], url: str) -> None:
     show_table(columns, rows)
     names = [model.identifier for model in models]
     talkers = [model.identifier for model in models if model.metadata.get("model_type") != "embedding"]
-    if not names:
+    if not names and any(gate.api is Api.inference for gate in stack.providers):
         show_line("No models are served yet; `hitchpost models` lists them once they are.")
+    if not names:
         return
     more = f" and {len(names) - SHOWN_MODELS} more" if len(names) > SHOWN_MODELS else ""
     show_line(f"Models: {', '.join(names[:SHOWN_MODELS])}{more}")

@@ -1,5 +1,6 @@
 """From a YAML file to a run config, with every problem found at once and each at its YAML path."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -97,7 +98,7 @@ def read_run_config(path: Path, environ: Mapping[str, str]) -> LoadedRunConfig:
         loaded.check()
     config = loaded.config
     plugins = config.plugins.model_copy(update={"paths": [path.parent / file for file in config.plugins.paths]})
-    image_name = config.image_name or path.stem
+    image_name = config.image_name or _name_by_place(path)
     return replace(loaded, config=config.model_copy(update={"plugins": plugins, "image_name": image_name}))
 
 
@@ -213,6 +214,12 @@ def validate_as(model: type[BaseModel], data: Mapping[str, Any], path: str, prob
     except ValidationError as error:
         problems += validation_problems(error, path, data)
         return None
+
+
+def _name_by_place(path: Path) -> str:
+    """Most files are called `run.yaml`, and two of them must not share what their hosts remember."""
+    place = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]
+    return f"{path.stem}-{place}"
 
 
 __all__ = [

@@ -47,7 +47,7 @@ def _without_filled_secrets(value: Any, loaded: LoadedRunConfig, path: str) -> A
 
 def _source(loaded: LoadedRunConfig, path: str) -> str:
     if not _has(loaded.upgraded.data, path):
-        return "the file's name" if path == "image_name" else "default"
+        return "the file's name and place" if path == "image_name" else "default"
     line = loaded.find_line(path)
     where = "the upgrade" if line is None else f"line {line}"
     filling = loaded.fillings.get(path)

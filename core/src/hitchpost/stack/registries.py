@@ -3,10 +3,9 @@
 import logging
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any
-from urllib.parse import quote
 
 from hitchpost.api import RESOURCE_KINDS, Api, Model, Resource
-from hitchpost.config import state_home
+from hitchpost.config.home import path_safe, stack_home
 from hitchpost.llama import find_llama_model
 from hitchpost.plugin.manager import HookManager
 from hitchpost.registry import Announcer, Persistence, ProviderCalls, ResourceRecords, ResourceRegistry
@@ -37,7 +36,7 @@ def announcers_of(
     plan: StackPlan, registries: Mapping[Api, ResourceRegistry[Any]], persistence: Persistence, hooks: HookManager
 ) -> dict[Api, Announcer[Any]]:
     """What keeps each registry in step with its store and its providers."""
-    name = _path_safe(plan.name)
+    name = path_safe(plan.name)
     return {
         api: Announcer(
             registry,
@@ -51,13 +50,7 @@ def announcers_of(
 
 async def open_registry_store(plan: StackPlan) -> KeyValueStore:
     """The store of registrations that the config names; by default a file of this host's own."""
-    default_path = state_home() / "distributions" / _path_safe(plan.name) / "registry.db"
-    return await open_store(plan.store, default_path=default_path)
-
-
-def _path_safe(name: str) -> str:
-    """The name as one component of a path, whatever stands in it."""
-    return quote(name, safe=" ")[:128].replace(".", "%2E", 1 if name.startswith(".") else 0)
+    return await open_store(plan.store, default_path=stack_home(plan.name) / "registry.db")
 
 
 __all__ = ["announcers_of", "open_registry_store", "registries_of"]
