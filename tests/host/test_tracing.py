@@ -1,6 +1,7 @@
 """Requests are traced where telemetry is configured: each has its own spans, whatever runs beside it."""
 
 import asyncio
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
@@ -15,10 +16,16 @@ TRACE = "x-hitchpost-trace"
 CALLER = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331")
 
 
+def traced_host() -> AbstractAsyncContextManager[ServedHost]:
+    """A host with a provider of every API, whose traces lie where `kept_traces` looks."""
+    config = {"store": {"type": "sqlite", "db_path": str(state_home() / "traces.db")}}
+    telemetry = [{"provider_id": "traces", "provider_type": "inline::meta-reference", "config": config}]
+    return served({**EVERY_API, "providers": {**EVERY_API["providers"], "telemetry": telemetry}})
+
+
 async def kept_traces() -> dict[str, KeptTrace]:
     """What a host that was stopped has left in its store."""
-    path = state_home() / "providers" / "telemetry" / "traces" / "traces.db"
-    store = await open_store(SqliteStoreConfig(), default_path=path)
+    store = await open_store(SqliteStoreConfig(), default_path=state_home() / "traces.db")
     try:
         texts = [text async for _, text in store.scan("telemetry:trace:")]
     finally:
@@ -43,7 +50,7 @@ def root_of(trace: KeptTrace) -> KeptSpan:
 
 async def traced(call: str, body: dict[str, Any], **headers: str) -> tuple[Answer, KeptTrace]:
     """The answer to one request, and its trace."""
-    async with served(EVERY_API) as host:
+    async with traced_host() as host:
         answer = await host.post(call, body, **headers)
     return answer, (await kept_traces())[answer.headers[TRACE]]
 
@@ -74,7 +81,7 @@ async def test_spans_of_concurrent_requests_never_mix() -> None:
     }
     kinds = list(expected)
 
-    async with served(EVERY_API) as host:
+    async with traced_host() as host:
         sessions = [await new_session(host) for _ in range(50)]
 
         async def ask(number: int) -> tuple[str, str, str]:
@@ -155,7 +162,7 @@ async def test_long_name_of_a_model_is_cut() -> None:
 
 async def test_client_that_leaves_ends_the_spans_of_its_stream() -> None:
     async with (
-        served(EVERY_API) as host,
+        traced_host() as host,
         host.http.post(host.url + CHAT, json=chat("stall", stream=True)) as response,
     ):
         await response.content.readuntil(b"one")
@@ -173,7 +180,7 @@ async def test_items_of_a_batch_are_spans_of_one_trace() -> None:
 
 
 async def test_path_that_is_no_route_is_named_without_it() -> None:
-    async with served(EVERY_API) as host:
+    async with traced_host() as host:
         answer = await host.get("/alpha/nothing/secret")
     trace = (await kept_traces())[answer.headers[TRACE]]
 
@@ -204,7 +211,7 @@ async def test_host_without_telemetry_traces_nothing() -> None:
 
 @pytest.mark.parametrize("path", ["/health", "/ready", "/metrics"])
 async def test_operations_are_not_traced(path: str) -> None:
-    async with served(EVERY_API) as host:
+    async with traced_host() as host:
         answer = await host.get(path)
 
     assert TRACE not in answer.headers
