@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from pydantic_core import to_jsonable_python
+
 from hitchpost.config import LoadedRunConfig
 from hitchpost.config.annotated_yaml import annotated_yaml
 from hitchpost.config.placeholders import join_path
@@ -31,7 +33,7 @@ def effective_yaml(loaded: LoadedRunConfig, plan: StackPlan) -> str:
 def _effective_config(planned: ProviderPlan | None, given: dict[str, Any]) -> Any:
     if planned is None or planned.config is None:
         return given
-    return planned.config.model_dump(mode="json", fallback=str)
+    return to_jsonable_python(planned.config, fallback=str)
 
 
 def _without_filled_secrets(value: Any, loaded: LoadedRunConfig, path: str) -> Any:
