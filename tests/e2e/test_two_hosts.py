@@ -199,4 +199,4 @@ def test_host_starts_while_its_store_is_away(own_server: RedisServer | PostgresS
 
         wait_until(lambda: names(client) == {"mine", "kept"}, "what is stored is listed", 40)
         wait_until(lambda: registers(client, "new"), "registrations work again", 30)
-        assert json.loads(host.get("/ready"))["registrations_problem"] is None
+        wait_until(lambda: json.loads(host.get("/ready"))["registrations_problem"] is None, "that is said too", 30)
