@@ -21,6 +21,7 @@ from hitchpost.plugin.declarations import load_import_string
 from hitchpost.scripted import plugin as scripted
 from hitchpost.telemetry import plugin as telemetry
 from hitchpost_meta_reference import plugin as meta_reference
+from hitchpost_remote_ollama import plugin as remote_ollama
 from tests.house.sources import ROOT
 
 HOOKS = (*hookspecs.PACKAGE_HOOKS, *hookspecs.PROVIDER_HOOKS)
@@ -115,7 +116,9 @@ def test_plugin_reference_is_what_the_sources_say() -> None:
     assert written["PAGE"].read_text(encoding="utf-8") == written["page"](), "run: python docs/plugin_reference.py"
 
 
-OUR_SPECS = [spec for plugin in (scripted, telemetry, meta_reference) for spec in plugin.provider_specs()]
+OUR_SPECS = [
+    spec for plugin in (scripted, telemetry, meta_reference, remote_ollama) for spec in plugin.provider_specs()
+]
 
 
 @pytest.mark.parametrize("spec", OUR_SPECS, ids=lambda spec: spec.provider_type)

@@ -20,7 +20,13 @@ MACHINE_WORDS = re.compile(
 def test_the_rules_look_at_every_distribution() -> None:
     packages = {path.relative_to(ROOT).as_posix().split("/src/")[0] for path in SOURCE_FILES}
 
-    assert packages == {"core", "examples/provider-package", "plugins/meta_reference", "plugins/tiny_llama"}
+    assert packages == {
+        "core",
+        "examples/provider-package",
+        "plugins/meta_reference",
+        "plugins/remote_ollama",
+        "plugins/tiny_llama",
+    }
 
 
 def test_no_file_is_longer_than_500_lines() -> None:
