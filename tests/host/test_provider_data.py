@@ -101,3 +101,14 @@ async def test_schema_of_provider_data_is_shown(keyed: ServedHost) -> None:
     assert by_id["odd"] is None
     assert set(by_id["keyed"]["properties"]) == {"acme_key", "acme_retries"}
     assert [schema["title"] for schema in header["content"]["application/json"]["schema"]["anyOf"]] == ["keyed"]
+
+
+@pytest.mark.parametrize("header", HEADERS)
+async def test_header_that_is_no_utf_8_is_a_400(header: str, keyed: ServedHost) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(keyed.url.rpartition(":")[2]))
+
+    writer.write(b"GET /alpha/models/list HTTP/1.1\r\nHost: 127.0.0.1\r\n" + header.encode() + b": \xff\r\n\r\n")
+    status = await reader.readline()
+    writer.close()
+
+    assert status.split()[1] == b"400"

@@ -195,3 +195,26 @@ async def test_batch_without_sense_is_refused(
         await method(request_, CONTEXT)
 
     assert provider.asked == 0
+
+
+async def test_batch_of_answers_that_need_no_waiting_lets_others_have_their_turns(plugged: Plugged) -> None:
+    class Instant(Choosy):
+        async def _answer(self, text: str) -> str:
+            return text
+
+    plugged.add(Instant)
+    turns = 0
+
+    async def somebody_else() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    async with plugged.running(one(models=MODELS)) as stack:
+        batches = stack.get_router(Api.batch_inference)
+        other = asyncio.create_task(somebody_else())
+        await batches.batch_completion(BatchCompletionRequest(model="m", content_batch=["a"] * 500), CONTEXT)
+        other.cancel()
+
+    assert turns > 500 / SIDE_BY_SIDE / 2

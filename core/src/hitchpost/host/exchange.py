@@ -84,7 +84,8 @@ def _provider_data(request: web.BaseRequest) -> Mapping[str, Any] | None:
         if text is None:
             continue
         try:
-            data = from_json(text)
+            # Headers hold bytes; what of them is no UTF-8 came in as halves of surrogate pairs.
+            data = from_json(text.encode("utf-8", "surrogateescape"))
         except ValueError as error:
             raise BadRequestError(f"header {header} is not JSON: {error}") from error
         if not isinstance(data, dict):

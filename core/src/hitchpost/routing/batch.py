@@ -91,6 +91,8 @@ async def _each(
     async def work() -> None:
         for index, item in numbered:
             answers[index] = await ask(item)
+            # An answer that needs no waiting gives nobody else a turn.
+            await asyncio.sleep(0)
 
     try:
         async with asyncio.TaskGroup() as group:
