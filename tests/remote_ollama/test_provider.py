@@ -20,6 +20,7 @@ from hitchpost.errors import (
     BackendUnavailableError,
     BadBackendAnswerError,
     BadRequestError,
+    DeadlineExceededError,
     NotFoundError,
     UnsupportedError,
 )
@@ -340,3 +341,26 @@ async def test_whole_answer_that_is_cancelled_ends_the_servers_work(
 
     with pytest.raises(asyncio.CancelledError):
         await asking
+
+
+async def test_pull_may_take_longer_than_an_answer(
+    started_provider: StartedProvider, fake_ollama: FakeOllama, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pulls, "PATIENCE_S", 0.5)
+    provider = await started_provider(total_timeout_s=0.2, between_chunks_timeout_s=0.1)
+    fake_ollama.models.to_pull["phi4"] = FakeModel("phi4:latest")
+    fake_ollama.pull_may_end.clear()
+
+    with pytest.raises(BackendUnavailableError, match="register it again"):
+        await provider.register_model(wanted("phi4", pull=True), None)
+
+
+async def test_pull_that_takes_too_long_ends_with_the_reason(
+    started_provider: StartedProvider, fake_ollama: FakeOllama
+) -> None:
+    provider = await started_provider(pull_timeout_s=0.3)
+    fake_ollama.models.to_pull["phi4"] = FakeModel("phi4:latest")
+    fake_ollama.pull_may_end.clear()
+
+    with pytest.raises((BackendUnavailableError, DeadlineExceededError), match=r"0\.3 s"):
+        await provider.register_model(wanted("phi4", pull=True), None)

@@ -62,7 +62,7 @@ class OllamaInference(InferenceProvider[OllamaConfig]):
     def __init__(self, config: OllamaConfig, deps: ProviderDeps) -> None:
         super().__init__(config, deps)
         self._client = OllamaClient(config)
-        self._pulls = Pulls(self._client, deps.log, config.pull_timeout_s)
+        self._pulls = Pulls(config, deps.log)
         self._facts: dict[str, tuple[str, ModelFacts]] = {}
         """By the name that Ollama lists; with the digest of the model that they are true of."""
         self._version = ""

@@ -6,6 +6,7 @@ from contextlib import aclosing
 
 from hitchpost.errors import BackendUnavailableError, BadBackendAnswerError, HitchpostError
 from hitchpost_remote_ollama.client import OllamaClient
+from hitchpost_remote_ollama.config import OllamaConfig
 from hitchpost_remote_ollama.wire import PullStatus
 
 PATIENCE_S = 20.0
@@ -41,15 +42,15 @@ class Pulls:
     """The pulls of one provider; each model is pulled once at a time.
 
     Args:
-        client: asks the server.
+        config: where the server is, and how long a pull may take.
         log: where progress is reported.
-        timeout_s: how long a pull may take.
     """
 
-    def __init__(self, client: OllamaClient, log: logging.Logger, timeout_s: float) -> None:
-        self._client = client
+    def __init__(self, config: OllamaConfig, log: logging.Logger) -> None:
+        # No answer takes as long as a pull, nor is as silent in its middle as one that verifies what it has.
+        limits = {"total_timeout_s": config.pull_timeout_s, "between_chunks_timeout_s": config.pull_timeout_s}
+        self._client = OllamaClient(config.model_copy(update=limits))
         self._log = log
-        self._timeout_s = timeout_s
         self._running: dict[str, Pull] = {}
 
     async def pull(self, name: str) -> None:
@@ -77,15 +78,14 @@ class Pulls:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._client.close()
 
     async def _run(self, pull: Pull) -> None:
         self._log.info("pulling %s", pull.name)
         try:
-            async with asyncio.timeout(self._timeout_s):
-                await self._follow(pull)
+            await self._client.open()
+            await self._follow(pull)
             self._log.info("pulled %s", pull.name)
-        except TimeoutError:
-            pull.failure = BackendUnavailableError(f"Ollama could not pull {pull.name} within {self._timeout_s:g} s")
         except HitchpostError as error:
             pull.failure = error
         finally:
