@@ -20,6 +20,7 @@ from hitchpost.plugin import ProviderSpec, hookspecs
 from hitchpost.plugin.declarations import load_import_string
 from hitchpost.scripted import plugin as scripted
 from hitchpost.telemetry import plugin as telemetry
+from hitchpost_bedrock import plugin as bedrock
 from hitchpost_meta_reference import plugin as meta_reference
 from hitchpost_remote_ollama import plugin as remote_ollama
 from tests.house.sources import ROOT
@@ -117,7 +118,7 @@ def test_plugin_reference_is_what_the_sources_say() -> None:
 
 
 OUR_SPECS = [
-    spec for plugin in (scripted, telemetry, meta_reference, remote_ollama) for spec in plugin.provider_specs()
+    spec for plugin in (scripted, telemetry, bedrock, meta_reference, remote_ollama) for spec in plugin.provider_specs()
 ]
 
 

@@ -23,6 +23,7 @@ def test_the_rules_look_at_every_distribution() -> None:
     assert packages == {
         "core",
         "examples/provider-package",
+        "plugins/bedrock",
         "plugins/meta_reference",
         "plugins/remote_ollama",
         "plugins/tiny_llama",

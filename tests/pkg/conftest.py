@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 FOLDERS = {
     "hitchpost": "core",
     "hitchpost-meta-reference": "plugins/meta_reference",
+    "hitchpost-bedrock": "plugins/bedrock",
     "hitchpost-remote-ollama": "plugins/remote_ollama",
     "hitchpost-tiny-llama": "plugins/tiny_llama",
 }

@@ -1,0 +1,163 @@
+"""Errors of boto3 as errors of Hitchpost. AWS writes some codes with a small first letter in streams, and a large one in answers."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from botocore.eventstream import ParserError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    CredentialRetrievalError,
+    HTTPClientError,
+    NoAuthTokenError,
+    NoCredentialsError,
+    ParamValidationError,
+    PartialCredentialsError,
+    ReadTimeoutError,
+    ResponseStreamingError,
+    SSOError,
+    TokenRetrievalError,
+)
+from botocore.parsers import ResponseParserError
+from urllib3.exceptions import HTTPError
+from urllib3.exceptions import ReadTimeoutError as UrllibReadTimeoutError
+
+from hitchpost.errors import (
+    BackendUnavailableError,
+    BadBackendAnswerError,
+    BadRequestError,
+    DeadlineExceededError,
+    HitchpostError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitedError,
+    RequestTooLargeError,
+    UnauthenticatedError,
+    quoted,
+)
+
+MAX_SAID_CHARS = 400
+NOT_READY_RETRY_AFTER_S = 10.0
+
+_CLASSES: Mapping[str, type[HitchpostError]] = {
+    "throttling": RateLimitedError,
+    "toomanyrequests": RateLimitedError,
+    "servicequotaexceeded": RateLimitedError,
+    "modelnotready": BackendUnavailableError,
+    "serviceunavailable": BackendUnavailableError,
+    "internalserver": BackendUnavailableError,
+    "internalfailure": BackendUnavailableError,
+    "conflict": BackendUnavailableError,
+    "modeltimeout": DeadlineExceededError,
+    "requesttimeout": DeadlineExceededError,
+    "modelerror": BadBackendAnswerError,
+    "modelstreamerror": BadBackendAnswerError,
+    "expiredtoken": UnauthenticatedError,
+    "expiredcredentials": UnauthenticatedError,
+    "unrecognizedclient": UnauthenticatedError,
+    "invalidsignature": UnauthenticatedError,
+    "signaturedoesnotmatch": UnauthenticatedError,
+    "invalidclienttokenid": UnauthenticatedError,
+    "incompletesignature": UnauthenticatedError,
+    "missingauthenticationtoken": UnauthenticatedError,
+    "accessdenied": PermissionDeniedError,
+    "resourcenotfound": NotFoundError,
+    "validation": BadRequestError,
+}
+_STATUSES: Mapping[int, type[HitchpostError]] = {
+    400: BadRequestError,
+    401: UnauthenticatedError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    408: DeadlineExceededError,
+    413: RequestTooLargeError,
+    429: RateLimitedError,
+    504: DeadlineExceededError,
+}
+_ADVICE: Mapping[type[HitchpostError], str] = {
+    UnauthenticatedError: "Bedrock refused the AWS credentials; renew them in the config, the environment or the request's provider data",
+    PermissionDeniedError: "these AWS credentials may not do that, or the account has no access to the model yet; ask for it in the Bedrock console",
+}
+"""In place of what AWS said: its own text names users and roles."""
+
+SDK_ERRORS: tuple[type[Exception], ...] = (BotoCoreError, ClientError, ParserError, ResponseParserError, HTTPError)
+"""What calls of boto3, and reading their streams, may raise."""
+
+
+def translated(error: Exception) -> HitchpostError:
+    """The error of Hitchpost that says the same as one of `SDK_ERRORS`; it carries no keys, and no names of the account."""
+    match error:
+        case ClientError():
+            return _refusal(error)
+        case NoCredentialsError() | PartialCredentialsError() | CredentialRetrievalError():
+            return UnauthenticatedError(
+                "no AWS credentials were found; give aws_access_key_id and aws_secret_access_key in the config or the provider data, "
+                "or have them in the environment, a profile or a role"
+            )
+        case NoAuthTokenError() | TokenRetrievalError() | SSOError():
+            return UnauthenticatedError("the AWS sign-on of the provider's profile has ended; sign on again")
+        case ParamValidationError():
+            return BadRequestError(f"the request can't be written for Bedrock: {_said(str(error))}")
+        case ReadTimeoutError() | UrllibReadTimeoutError():
+            return DeadlineExceededError("Bedrock said nothing for as long as read_timeout allows")
+        case ConnectTimeoutError():
+            return BackendUnavailableError("Bedrock could not be reached within connect_timeout")
+        case ResponseStreamingError() | HTTPError():
+            return BadBackendAnswerError("the connection to Bedrock broke in the middle of the answer")
+        case HTTPClientError():
+            return BackendUnavailableError(
+                f"Bedrock can't be reached ({type(error).__name__}); see region_name, endpoint_url and the network"
+            )
+        case ParserError() | ResponseParserError():
+            return BadBackendAnswerError(f"Bedrock's answer can't be read ({type(error).__name__})")
+        case _:
+            return BackendUnavailableError(f"boto3 could not make the call ({type(error).__name__})")
+
+
+def _refusal(error: ClientError) -> HitchpostError:
+    said = error.response.get("Error", {})
+    code = re.sub(r"(exception|error)$", "", str(said.get("Code", "")).partition(":")[0].casefold())
+    # "modelError" loses its last word by that too.
+    code = {"model": "modelerror", "modelstream": "modelstreamerror"}.get(code, code)
+    metadata = error.response.get("ResponseMetadata", {})
+    kind = _CLASSES.get(code) or _by_status(metadata.get("HTTPStatusCode"))
+    text = _said(str(said.get("Message") or ""))
+    if code == "modelnotready":
+        message = f"the model is not ready yet: {text}"
+        return BackendUnavailableError(message, retry_after_s=_retry_after_s(metadata) or NOT_READY_RETRY_AFTER_S)
+    if kind is BadRequestError and "on-demand throughput" in text:
+        text += " (name an inference profile, such as us.MODEL, in place of the model)"
+    if kind is BadRequestError and "model identifier is invalid" in text:
+        kind = NotFoundError
+    message = (
+        _ADVICE.get(kind) or f"Bedrock answered {quoted(said.get('Code') or 'an error', '')}: {text or 'no reason'}"
+    )
+    return kind(message, retry_after_s=_retry_after_s(metadata))
+
+
+def _by_status(status: Any) -> type[HitchpostError]:
+    if not isinstance(status, int):
+        return BadBackendAnswerError
+    if status in _STATUSES:
+        return _STATUSES[status]
+    if 400 <= status < 500:
+        return BadRequestError
+    return BackendUnavailableError if status >= 500 else BadBackendAnswerError
+
+
+def _retry_after_s(metadata: Mapping[str, Any]) -> float | None:
+    text = str(metadata.get("HTTPHeaders", {}).get("retry-after", ""))
+    return float(text) if re.fullmatch(r"\d{1,5}", text) else None
+
+
+def _said(text: str) -> str:
+    """What AWS said, on one line, without account numbers and keys."""
+    text = re.sub(r"\b\d{12}\b", "************", text)
+    text = re.sub(r"\b(A3T|AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{12,}\b", "********", text)
+    text = "".join(character if character.isprintable() else " " for character in text)
+    return text if len(text) <= MAX_SAID_CHARS else text[:MAX_SAID_CHARS] + "…"
+
+
+__all__ = ["SDK_ERRORS", "translated"]

@@ -1,0 +1,1 @@
+"""The provider type `remote::bedrock` of the API inference."""

@@ -1,0 +1,326 @@
+"""A server that speaks as Amazon Bedrock does: both services, over plain HTTP. It shares no code with the provider."""
+
+import asyncio
+import base64
+import json
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Self
+from urllib.parse import unquote
+
+from aiohttp import web
+
+from tests.fakes.bedrock import frames, speech
+from tests.fakes.bedrock.listing import PAGE_SIZE, PROFILES, SUMMARIES
+from tests.fakes.bedrock.rules import ON_DEMAND, Refused, check_conversation, invalid
+
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+SHOWN_EVENTS = 3
+"""After so many events a stream stalls or breaks off."""
+GOOD_KEYS = re.compile(r"AKIA\w+|ASIA\w+")
+
+
+class FakeBedrock:
+    """Running within its context, at `url`.
+
+    What a test may set: `refusals`, the next of which each inference request gets; `answering`, which answers in place of the service;
+    `in_stream`, frames after which a stream ends; `may_list`.
+    """
+
+    def __init__(self) -> None:
+        self.running = 0
+        self.stalled = 0
+        self.requests: list[tuple[str, Any]] = []
+        self.headers: list[dict[str, str]] = []
+        self.refusals: list[Refused] = []
+        self.retry_after: str | None = None
+        self.answering: Answer | None = None
+        self.in_stream: bytes | None = None
+        self.may_list = True
+        self._in_mid_answer: Callable[[web.Request], Awaitable[None]] | None = None
+
+    async def __aenter__(self) -> Self:
+        app = web.Application(client_max_size=2**26)
+        app.router.add_route("*", "/{path:.*}", self._handle)
+        self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        host, port = self._runner.addresses[0][:2]
+        self.url = f"http://{host}:{port}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._runner.cleanup()
+
+    # --- faults ---
+
+    @asynccontextmanager
+    async def stall(self) -> AsyncIterator[None]:
+        """Within it, answers stop in their middle and say nothing more."""
+
+        async def wait(request: web.Request) -> None:
+            self.stalled += 1
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self.stalled -= 1
+
+        self._in_mid_answer = wait
+        yield
+        self._in_mid_answer = None
+
+    @asynccontextmanager
+    async def cut(self) -> AsyncIterator[None]:
+        """Within it, connections break in the middle of answers."""
+
+        async def abort(request: web.Request) -> None:
+            if request.transport is not None:
+                request.transport.abort()
+            raise ConnectionResetError
+
+        self._in_mid_answer = abort
+        yield
+        self._in_mid_answer = None
+
+    async def _mid_answer(self, request: web.Request) -> None:
+        if self._in_mid_answer is not None:
+            await self._in_mid_answer(request)
+
+    # --- routing, on the path as it was sent ---
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        self.running += 1
+        try:
+            path = request.raw_path.partition("?")[0]
+            self.headers.append(dict(request.headers))
+            caller = self._caller(request)
+            if request.method == "GET":
+                return self._listing(request, path)
+            found = re.fullmatch(r"/model/([^/]+)/([a-z-]+)", path)
+            if found is None:
+                raise Refused(404, "UnknownOperationException", "")
+            body = json.loads(await request.read())
+            self.requests.append((path, body))
+            if self.answering is not None:
+                return await self.answering(request)
+            if self.refusals:
+                raise self.refusals.pop(0)
+            return await self._model(request, unquote(found[1]), found[2], body, caller)
+        except Refused as refused:
+            headers = {"x-amzn-ErrorType": f"{refused.code}:http://internal.amazon.com/coral/"}
+            if self.retry_after:
+                headers["Retry-After"] = self.retry_after
+            return web.json_response({"message": refused.text}, status=refused.status, headers=headers)
+        except ConnectionResetError:
+            # The client has left; aiohttp would log it as an error of ours.
+            return web.Response(status=499)
+        finally:
+            self.running -= 1
+
+    def _caller(self, request: web.Request) -> str:
+        authorization = request.headers.get("Authorization", "")
+        if authorization.startswith("Bearer "):
+            return authorization.removeprefix("Bearer ")
+        found = re.match(r"AWS4-HMAC-SHA256 Credential=(\w+)/\d{8}/[a-z0-9-]+/bedrock/aws4_request, ", authorization)
+        if found is None:
+            raise Refused(403, "MissingAuthenticationTokenException", "Missing Authentication Token")
+        if not GOOD_KEYS.fullmatch(found[1]):
+            raise Refused(403, "UnrecognizedClientException", "The security token included in the request is invalid.")
+        return found[1]
+
+    def _listing(self, request: web.Request, path: str) -> web.Response:
+        if not self.may_list:
+            text = "User: arn:aws:iam::123456789012:user/ann is not authorized to perform: bedrock:ListFoundationModels"
+            raise Refused(403, "AccessDeniedException", text)
+        if path == "/foundation-models":
+            return web.json_response({"modelSummaries": SUMMARIES})
+        if path != "/inference-profiles":
+            raise Refused(404, "ResourceNotFoundException", "no such thing")
+        wanted = [profile for profile in PROFILES if profile["type"] == request.query.get("type", "SYSTEM_DEFINED")]
+        start = int(request.query.get("nextToken", 0))
+        page: dict[str, Any] = {"inferenceProfileSummaries": wanted[start : start + PAGE_SIZE]}
+        if start + PAGE_SIZE < len(wanted):
+            page["nextToken"] = str(start + PAGE_SIZE)
+        return web.json_response(page)
+
+    # --- models ---
+
+    async def _model(
+        self, request: web.Request, model: str, operation: str, body: dict[str, Any], caller: str
+    ) -> web.StreamResponse:
+        base = base_of(model)
+        summary = next((summary for summary in SUMMARIES if summary["modelId"] == base), None)
+        if summary is None:
+            raise invalid("The provided model identifier is invalid.")
+        if base == model and "ON_DEMAND" not in summary["inferenceTypesSupported"]:
+            raise invalid(f"Invocation of model ID {model} with on-demand throughput {ON_DEMAND}")
+        match operation:
+            case "converse":
+                return await self._converse(request, body, caller)
+            case "converse-stream":
+                if not summary["responseStreamingSupported"]:
+                    raise invalid("The model is unsupported for streaming")
+                return await self._send_events(request, converse_events(body, caller))
+            case "invoke" if "embed" in base:
+                await self._mid_answer(request)
+                return embedding_answer(base, body)
+            case "invoke":
+                await self._mid_answer(request)
+                return web.json_response(generation(body))
+            case "invoke-with-response-stream":
+                chunks = [json.dumps(chunk).encode() for chunk in generation_chunks(body)]
+                return await self._send_events(
+                    request, [("chunk", {"bytes": base64.b64encode(chunk).decode()}) for chunk in chunks]
+                )
+        raise Refused(404, "UnknownOperationException", "")
+
+    async def _converse(self, request: web.Request, body: dict[str, Any], caller: str) -> web.Response:
+        blocks, reason = answer_of(body, caller)
+        await self._mid_answer(request)
+        whole: dict[str, Any] = {
+            "output": {"message": {"role": "assistant", "content": blocks}},
+            "stopReason": reason,
+            "usage": usage_of(body, blocks),
+            "metrics": {"latencyMs": 412},
+        }
+        if body.get("guardrailConfig", {}).get("trace") == "enabled":
+            whole["trace"] = TRACE
+        return web.json_response(whole)
+
+    async def _send_events(self, request: web.Request, events: list[tuple[str, dict[str, Any]]]) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "application/vnd.amazon.eventstream"})
+        await response.prepare(request)
+        held = b""
+        for number, (kind, payload) in enumerate(events):
+            if number == SHOWN_EVENTS:
+                await self._mid_answer(request)
+                if self.in_stream is not None:
+                    await response.write(held + self.in_stream)
+                    await response.write_eof()
+                    return response
+            # Pieces end anywhere: within a message, or after two of them.
+            held += frames.event(kind, payload)
+            middle = len(held) // 2
+            await response.write(held[:middle])
+            held = held[middle:]
+        await self._mid_answer(request)
+        await response.write(held)
+        await response.write_eof()
+        return response
+
+
+TRACE = {"guardrail": {"actionReason": "Guardrail blocked."}}
+
+
+def base_of(model: str) -> str:
+    name = model.rpartition("/")[2]
+    name = {profile["inferenceProfileId"]: profile["models"][0]["modelArn"] for profile in PROFILES}.get(name, name)
+    return name.rpartition("/")[2]
+
+
+def answer_of(body: dict[str, Any], caller: str) -> tuple[list[dict[str, Any]], str]:
+    check_conversation(body)
+    said = str(body["messages"][-1])
+    if "guardrailConfig" in body and "forbidden" in said:
+        return [{"text": "Sorry, the guardrail says no."}], "guardrail_intervened"
+    blocks = speech.answer(body, caller)
+    if any("toolUse" in block for block in blocks):
+        return blocks, "tool_use"
+    reason = "end_turn"
+    for block in blocks:
+        if "text" in block:
+            block["text"], reason = speech.limited(block["text"], body.get("inferenceConfig", {}))
+    return [block for block in blocks if block.get("text") != ""], reason
+
+
+def usage_of(body: dict[str, Any], blocks: list[dict[str, Any]]) -> dict[str, int]:
+    asked = len(speech.tokens_of(json.dumps(body["messages"])))
+    made = sum(len(speech.tokens_of(block.get("text", "a call"))) for block in blocks)
+    return {"inputTokens": asked, "outputTokens": made, "totalTokens": asked + made}
+
+
+def converse_events(body: dict[str, Any], caller: str) -> list[tuple[str, dict[str, Any]]]:
+    blocks, reason = answer_of(body, caller)
+    events: list[tuple[str, dict[str, Any]]] = [("messageStart", {"role": "assistant"})]
+    for index, block in enumerate(blocks):
+        deltas: list[dict[str, Any]] = []
+        if "toolUse" in block:
+            use = block["toolUse"]
+            start = {"toolUse": {"toolUseId": use["toolUseId"], "name": use["name"]}}
+            events.append(("contentBlockStart", {"contentBlockIndex": index, "start": start}))
+            text = json.dumps(use["input"])
+            deltas = [{"toolUse": {"input": piece}} for piece in ("", text[:5], text[5:])]
+        elif "reasoningContent" in block:
+            thought = block["reasoningContent"]["reasoningText"]
+            deltas = [{"reasoningContent": {"text": thought["text"]}}]
+            deltas += [{"reasoningContent": {"signature": thought["signature"]}}]
+        else:
+            deltas = [{"text": token} for token in speech.tokens_of(block["text"])]
+        events += [("contentBlockDelta", {"contentBlockIndex": index, "delta": delta}) for delta in deltas]
+        events += [("somethingNew", {"a": 1}), ("contentBlockStop", {"contentBlockIndex": index})]
+    metadata: dict[str, Any] = {"usage": usage_of(body, blocks), "metrics": {"latencyMs": 412}}
+    if body.get("guardrailConfig", {}).get("trace") == "enabled":
+        metadata["trace"] = TRACE
+    return [*events, ("messageStop", {"stopReason": reason}), ("metadata", metadata)]
+
+
+def generation(body: dict[str, Any]) -> dict[str, Any]:
+    prompt = body["prompt"]
+    text = prompt.removeprefix("<|begin_of_text|>")
+    if text == prompt:
+        raise invalid("the prompt is not templated")
+    if not 1 <= body.get("max_gen_len", 512) <= 2048:
+        raise invalid("Malformed input request: #/max_gen_len: not within 1 and 2048, please reformat your input")
+    tokens = speech.tokens_of(speech.NUMBERS if "ount from one" in text else f" and so it goes on after {text}")
+    made = tokens[: body.get("max_gen_len", 512)]
+    return {
+        "generation": "".join(made),
+        "prompt_token_count": len(speech.tokens_of(text)),
+        "generation_token_count": len(made),
+        "stop_reason": "length" if len(made) < len(tokens) else "stop",
+    }
+
+
+def generation_chunks(body: dict[str, Any]) -> list[dict[str, Any]]:
+    whole = generation(body)
+    chunks: list[dict[str, Any]] = [
+        {"generation": token, "prompt_token_count": None, "generation_token_count": number, "stop_reason": None}
+        for number, token in enumerate(speech.tokens_of(whole["generation"]), start=1)
+    ]
+    chunks[0]["prompt_token_count"] = whole["prompt_token_count"]
+    chunks[-1]["stop_reason"] = whole["stop_reason"]
+    metrics = {"inputTokenCount": whole["prompt_token_count"], "outputTokenCount": whole["generation_token_count"]}
+    chunks[-1]["amazon-bedrock-invocationMetrics"] = {**metrics, "invocationLatency": 9, "firstByteLatency": 3}
+    return chunks
+
+
+def embedding_answer(base: str, body: dict[str, Any]) -> web.Response:
+    if base.startswith("cohere."):
+        texts = body["texts"]
+        if not 1 <= len(texts) <= 96 or "input_type" not in body:
+            raise invalid("Malformed input request, please reformat your input and try again.")
+        vectors = [speech.vector(text, 1024) for text in texts]
+        answer: dict[str, Any] = {
+            "id": "1",
+            "texts": texts,
+            "response_type": "embeddings_floats",
+            "embeddings": vectors,
+        }
+        if body.get("embedding_types"):
+            answer |= {"response_type": "embeddings_by_type", "embeddings": {"float": vectors}}
+    elif base.startswith("amazon.nova"):
+        params = body["singleEmbeddingParams"]
+        texts = [params["text"]["value"]]
+        made = speech.vector(texts[0], params.get("embeddingDimension", 3072))
+        answer = {"embeddings": [{"embeddingType": "TEXT", "embedding": made}]}
+    else:
+        texts = [body["inputText"]]
+        if not texts[0]:
+            raise invalid("Malformed input request: expected minLength: 1, actual: 0")
+        size = body.get("dimensions", 1024) if "v2" in base else 1536
+        answer = {"embedding": speech.vector(texts[0], size)}
+        answer["inputTextTokenCount"] = len(speech.tokens_of(texts[0]))
+    count = sum(len(speech.tokens_of(text)) for text in texts)
+    return web.json_response(answer, headers={"X-Amzn-Bedrock-Input-Token-Count": str(count)})
