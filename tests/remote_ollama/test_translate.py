@@ -159,6 +159,7 @@ def test_what_the_caller_did_not_say_is_left_to_the_model() -> None:
             {"presence_penalty": 0.5, "frequency_penalty": -0.5},
             {"presence_penalty": 0.5, "frequency_penalty": -0.5},
         ),
+        ({"presence_penalty": 0, "frequency_penalty": 0}, {}),
         ({"seed": 42}, {"seed": 42}),
         ({"seed": -1}, {"seed": 2**31 - 1}),
         ({"stop": ["END"]}, {"stop": ["END"]}),

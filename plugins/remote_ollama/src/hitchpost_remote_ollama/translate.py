@@ -144,7 +144,8 @@ def sampling_options(params: SamplingParams, stops: Sequence[str] = ()) -> Body:
     elif params.said("strategy") is SamplingStrategy.top_k:
         options["top_p"] = options["top_p"] or 1.0
     options["repeat_penalty"] = _repeat_penalty(params)
-    options |= {name: params.said(name) for name in ("presence_penalty", "frequency_penalty")}
+    # 0 is what a caller has who says nothing of them; a Modelfile may have others.
+    options |= {name: getattr(params, name) or None for name in ("presence_penalty", "frequency_penalty")}
     options["num_predict"] = params.max_tokens or None
     # A seed below 0 would mean a new one for each request.
     options["seed"] = None if params.seed is None else params.seed % 2**31
