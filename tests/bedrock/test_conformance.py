@@ -41,7 +41,16 @@ class TestClaude(BedrockKit):
     __test__ = True
     model = "us.anthropic.claude-sonnet-4-v1:0"
     model_metadata: ClassVar[Mapping[str, Any]] = {
-        "capabilities": ["chat", "embeddings", "json_schema", "parallel_tool_calls", "stop", "tool_choice", "tools", "vision"]
+        "capabilities": [
+            "chat",
+            "embeddings",
+            "json_schema",
+            "parallel_tool_calls",
+            "stop",
+            "tool_choice",
+            "tools",
+            "vision",
+        ]
     }
     embedding_model = "cohere.embed-english-v3"
 

@@ -1,7 +1,8 @@
 """Errors of boto3 as errors of Hitchpost. AWS writes some codes with a small first letter in streams, and a large one in answers."""
 
+import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from botocore.eventstream import ParserError
@@ -82,12 +83,29 @@ _ADVICE: Mapping[type[HitchpostError], str] = {
 }
 """In place of what AWS said: its own text names users and roles."""
 
-SDK_ERRORS: tuple[type[Exception], ...] = (BotoCoreError, ClientError, ParserError, ResponseParserError, HTTPError)
-"""What calls of boto3, and reading their streams, may raise."""
+_SDK_ERRORS: tuple[type[Exception], ...] = (BotoCoreError, ClientError, ParserError, ResponseParserError, HTTPError)
+_STUMBLES = (AttributeError, KeyError, TypeError, ValueError)
+"""What botocore's parsers raise where an answer hasn't the form that they expect."""
 
 
-def translated(error: Exception) -> HitchpostError:
-    """The error of Hitchpost that says the same as one of `SDK_ERRORS`; it carries no keys, and no names of the account."""
+@contextlib.contextmanager
+def translated_errors() -> Iterator[None]:
+    """Within it, errors of boto3's calls, and of reading their streams, become errors of Hitchpost without keys and names of the account.
+
+    Raises:
+        HitchpostError: in place of any of them.
+    """
+    try:
+        yield
+    except _SDK_ERRORS as error:
+        raise _translated(error) from error
+    except UnicodeEncodeError as error:
+        raise BadRequestError("the request holds characters that can't be sent") from error
+    except _STUMBLES as error:
+        raise BadBackendAnswerError(f"Bedrock's answer can't be read ({type(error).__name__})") from error
+
+
+def _translated(error: Exception) -> HitchpostError:
     match error:
         case ClientError():
             return _refusal(error)
@@ -160,4 +178,4 @@ def _said(text: str) -> str:
     return text if len(text) <= MAX_SAID_CHARS else text[:MAX_SAID_CHARS] + "…"
 
 
-__all__ = ["SDK_ERRORS", "translated"]
+__all__ = ["translated_errors"]

@@ -31,7 +31,6 @@ from hitchpost.errors import BackendUnavailableError, BadRequestError, Hitchpost
 from hitchpost.plugin import InferenceProvider, ProviderDeps, collect_chat, collect_completion
 from hitchpost_bedrock.aws.clients import AwsClients, Service
 from hitchpost_bedrock.aws.credentials import AwsProviderData, Identity
-from hitchpost_bedrock.aws.errors import SDK_ERRORS, translated
 from hitchpost_bedrock.aws.workers import Workers
 from hitchpost_bedrock.inference.chat_events import ChatEvents, whole_answer
 from hitchpost_bedrock.inference.chat_request import converse_arguments
@@ -40,7 +39,7 @@ from hitchpost_bedrock.inference.embeddings import Body, EmbeddingFamily, embedd
 from hitchpost_bedrock.inference.llama_completion import CompletionEvents, invoke_arguments, parsed_chunk
 from hitchpost_bedrock.inference.model_list import metadata_of
 from hitchpost_bedrock.inference.model_names import base_of, find_among, is_arn, llama_id
-from hitchpost_bedrock.inference.sdk_calls import invoked, listed_models, read_stream
+from hitchpost_bedrock.inference.sdk_calls import converse_stream, conversed, invoked, invoked_stream, listed_models
 
 T = TypeVar("T")
 
@@ -117,10 +116,7 @@ class BedrockInference(InferenceProvider[BedrockInferenceConfig]):
         client = await self._client("bedrock", context)
         try:
             models = await self._workers(self._control).run(lambda: listed_models(client))
-        except SDK_ERRORS as error:
-            reason = translated(error)
-            if not isinstance(reason, PermissionDeniedError):
-                raise reason from error
+        except PermissionDeniedError:
             self.log.info("these AWS credentials may not list models; register those that you use")
             return None
         if is_own:
@@ -149,9 +145,7 @@ class BedrockInference(InferenceProvider[BedrockInferenceConfig]):
             arguments = converse_arguments(request, model, settings, settings.guardrail(self.config), streams=True)
             client = await self._client("bedrock-runtime", context)
             chat = ChatEvents(only_one_call=request.parallel_tool_calls is False)
-            events = self._workers(self._calls).stream(
-                lambda: read_stream(client.converse_stream(**arguments)["stream"])
-            )
+            events = self._workers(self._calls).stream(lambda: converse_stream(client, arguments))
             async with aclosing(events) as told:
                 async for answered in told:
                     for translated_event in chat.translate(answered):
@@ -167,7 +161,7 @@ class BedrockInference(InferenceProvider[BedrockInferenceConfig]):
             arguments = converse_arguments(request, model, settings, settings.guardrail(self.config), streams=False)
             client = await self._client("bedrock-runtime", context)
             answer = await self._workers(self._calls).run(
-                lambda: client.converse(**arguments), says_nothing_until_done=True
+                lambda: conversed(client, arguments), says_nothing_until_done=True
             )
             for event in whole_answer(answer, only_one_call=request.parallel_tool_calls is False):
                 yield event
@@ -195,17 +189,14 @@ class BedrockInference(InferenceProvider[BedrockInferenceConfig]):
             client = await self._client("bedrock-runtime", context)
             completion = CompletionEvents(request)
             must_echo = request.echo
-            chunks = self._workers(self._calls).stream(
-                lambda: read_stream(client.invoke_model_with_response_stream(**arguments)["body"])
-            )
+            chunks = self._workers(self._calls).stream(lambda: invoked_stream(client, arguments))
             async with aclosing(chunks) as told:
                 async for answered in told:
                     if must_echo:
                         yield TextDelta(content_text(request.content))
                         must_echo = False
-                    if "chunk" in answered:
-                        for translated_event in completion.translate(parsed_chunk(answered["chunk"].get("bytes", b""))):
-                            yield translated_event
+                    for translated_event in completion.translate(parsed_chunk(answered)):
+                        yield translated_event
                     if completion.is_cut:
                         break
             for last in completion.finish():
@@ -289,14 +280,9 @@ class BedrockInference(InferenceProvider[BedrockInferenceConfig]):
 
     @contextlib.contextmanager
     def _named_errors(self) -> Iterator[None]:
-        """Makes errors of boto3 errors of ours, and puts this provider's name to them."""
+        """Puts this provider's name to errors of its calls."""
         try:
             yield
-        except SDK_ERRORS as error:
-            known = translated(error)
-            known.provider_id = self.deps.provider_id
-            self.log.debug("a call of Bedrock failed: %s", type(error).__name__)
-            raise known from error
         except HitchpostError as error:
             error.provider_id = error.provider_id or self.deps.provider_id
             raise

@@ -5,27 +5,50 @@ from typing import Any
 
 from hitchpost.api import Model
 from hitchpost.errors import BadBackendAnswerError
+from hitchpost_bedrock.aws.errors import translated_errors
 from hitchpost_bedrock.inference.model_list import models_of
 
 MAX_PAGES = 100
+Arguments = Mapping[str, Any]
 
 
-def read_stream(stream: Any) -> Generator[dict[str, Any], None, None]:
-    """The events of an EventStream, which is closed at the end."""
+def conversed(client: Any, arguments: Arguments) -> dict[str, Any]:
+    """What Converse answers."""
+    with translated_errors():
+        answer: dict[str, Any] = client.converse(**arguments)
+        return answer
+
+
+def converse_stream(client: Any, arguments: Arguments) -> Generator[dict[str, Any], None, None]:
+    """The events of ConverseStream."""
+    with translated_errors():
+        yield from _events(client.converse_stream(**arguments)["stream"])
+
+
+def invoked(client: Any, arguments: Arguments) -> tuple[bytes, Mapping[str, str]]:
+    """The body and the headers of what InvokeModel answers."""
+    with translated_errors():
+        answer = client.invoke_model(**arguments)
+        body = answer["body"]
+        try:
+            return body.read(), answer["ResponseMetadata"]["HTTPHeaders"]
+        finally:
+            body.close()
+
+
+def invoked_stream(client: Any, arguments: Arguments) -> Generator[bytes, None, None]:
+    """The chunks of InvokeModelWithResponseStream."""
+    with translated_errors():
+        for event in _events(client.invoke_model_with_response_stream(**arguments)["body"]):
+            if "chunk" in event:
+                yield event["chunk"].get("bytes", b"")
+
+
+def _events(stream: Any) -> Generator[dict[str, Any], None, None]:
     try:
         yield from stream
     finally:
         stream.close()
-
-
-def invoked(client: Any, arguments: Mapping[str, Any]) -> tuple[bytes, Mapping[str, str]]:
-    """The body and the headers of what InvokeModel answers."""
-    answer = client.invoke_model(**arguments)
-    body = answer["body"]
-    try:
-        return body.read(), answer["ResponseMetadata"]["HTTPHeaders"]
-    finally:
-        body.close()
 
 
 def listed_models(client: Any) -> list[Model]:
@@ -34,15 +57,16 @@ def listed_models(client: Any) -> list[Model]:
     Raises:
         BadBackendAnswerError: the pages don't end.
     """
-    summaries = client.list_foundation_models().get("modelSummaries", [])
-    profiles: list[dict[str, Any]] = []
-    for kind in ("SYSTEM_DEFINED", "APPLICATION"):
-        pages = client.get_paginator("list_inference_profiles").paginate(typeEquals=kind)
-        for number, page in enumerate(pages):
-            if number == MAX_PAGES:
-                raise BadBackendAnswerError("Bedrock's list of inference profiles does not end")
-            profiles += page.get("inferenceProfileSummaries", [])
-    return models_of(summaries, profiles)
+    with translated_errors():
+        summaries = client.list_foundation_models().get("modelSummaries", [])
+        profiles: list[dict[str, Any]] = []
+        for kind in ("SYSTEM_DEFINED", "APPLICATION"):
+            pages = client.get_paginator("list_inference_profiles").paginate(typeEquals=kind)
+            for number, page in enumerate(pages):
+                if number == MAX_PAGES:
+                    raise BadBackendAnswerError("Bedrock's list of inference profiles does not end")
+                profiles += page.get("inferenceProfileSummaries", [])
+        return models_of(summaries, profiles)
 
 
-__all__ = ["invoked", "listed_models", "read_stream"]
+__all__ = ["converse_stream", "conversed", "invoked", "invoked_stream", "listed_models"]
