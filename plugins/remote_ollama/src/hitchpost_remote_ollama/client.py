@@ -169,7 +169,8 @@ class _Answer:
                 return await self._content.readany()
         except TimeoutError as error:
             raise BackendUnavailableError(self._late(is_silent=silence_ends < self._deadline)) from error
-        except (aiohttp.ClientError, OSError) as error:
+        except (aiohttp.ClientError, OSError, RuntimeError) as error:
+            # aiohttp raises RuntimeError where the connection is gone before it is waited for, as when the pool is closed.
             raise BadBackendAnswerError("the connection to Ollama broke in the middle of an answer") from error
 
     def _late(self, *, is_silent: bool) -> str:
