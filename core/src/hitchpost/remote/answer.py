@@ -144,7 +144,8 @@ class Answer:
             data = self._content.read_nowait(-1)
             if not data and not self._content.at_eof():
                 data = await self._wait(self._silence_s)
-        except (aiohttp.ClientError, OSError):
+        except (aiohttp.ClientError, OSError, RuntimeError):
+            # aiohttp raises RuntimeError where the connection was gone before anybody waited for it, as when the pool is closed.
             raise lost_in_answer(self._name) from None
         self._silence_s = self._config.between_chunks_timeout_s
         self._has_begun = True

@@ -151,12 +151,13 @@ class RemoteServer:
     async def _attempt(self, call: "_Call") -> "aiohttp.ClientResponse":
         import aiohttp
 
-        if self._session is None:
+        session = self._session
+        if session is None:
             raise BackendUnavailableError(f"the connections to {self.name} are closed")
         within_s = min(call.silence_s, call.ends_at - time.monotonic())
         try:
             async with asyncio.timeout(within_s):
-                response = await self._session.request(
+                response = await session.request(
                     call.method,
                     self._config.url + call.path,
                     data=call.data,
@@ -170,6 +171,11 @@ class RemoteServer:
             lost = lost_before_answer(self.name, error)
             # Without the cause, which holds the request's headers.
             raise _NotTakenError(lost) if never_taken(error) else lost from None
+        except (AssertionError, RuntimeError):
+            # So aiohttp tells that the pool was closed under a request that had no connection yet.
+            if not session.closed:
+                raise
+            raise BackendUnavailableError(f"the connections to {self.name} are closed") from None
         try:
             await self._check(response, call)
         except BaseException:
