@@ -362,5 +362,5 @@ async def test_pull_that_takes_too_long_ends_with_the_reason(
     fake_ollama.models.to_pull["phi4"] = FakeModel("phi4:latest")
     fake_ollama.pull_may_end.clear()
 
-    with pytest.raises((BackendUnavailableError, DeadlineExceededError), match=r"0\.3 s"):
+    with pytest.raises(DeadlineExceededError, match="not whole in time"):
         await provider.register_model(wanted("phi4", pull=True), None)
