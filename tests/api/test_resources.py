@@ -1,9 +1,10 @@
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from hitchpost.api import Api, GetModelRequest, Model, RegisterModelRequest
+from hitchpost.api import Api, GetModelRequest, Model, RegisterModelRequest, RegisterShieldRequest
 
 
 def test_listed_model_needs_only_its_providers_name() -> None:
@@ -33,6 +34,27 @@ def test_changed_copy_leaves_the_original() -> None:
 def test_resource_can_not_be_changed() -> None:
     with pytest.raises(ValidationError):
         Model(provider_resource_id="a").identifier = "b"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("place", [lambda value: value, lambda value: {"deep": [1, value]}])
+def test_number_that_json_has_no_place_for_is_refused(value: float, place: Callable[[float], Any]) -> None:
+    with pytest.raises(ValidationError, match="NaN or an infinity"):
+        RegisterModelRequest.model_validate({"model_id": "m", "metadata": {"a": place(value)}})
+    with pytest.raises(ValidationError, match="NaN or an infinity"):
+        RegisterShieldRequest.model_validate({"shield_id": "s", "params": {"a": place(value)}})
+
+
+@pytest.mark.parametrize("text", ['{"a": NaN}', '{"a": [-Infinity]}', '{"a": 1e999}'])
+def test_text_of_metadata_with_such_a_number_is_refused(text: str) -> None:
+    with pytest.raises(ValidationError, match="NaN or an infinity"):
+        RegisterModelRequest.model_validate({"model_id": "m", "metadata": text})
+
+
+def test_null_in_metadata_is_kept() -> None:
+    request = RegisterModelRequest.model_validate({"model_id": "m", "metadata": {"a": None, "b": "NaN"}})
+
+    assert request.metadata == {"a": None, "b": "NaN"}
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,8 @@ def test_provider_ids_that_could_be_read_otherwise_are_refused(provider_id: Any)
         {"queue_timeout_s": 0},
         {"timeout_s": -1},
         {"timeout_s": float("nan")},
+        {"timeout_s": float("inf")},
+        {"queue_timeout_s": 7 * 24 * 3600 + 1},
         {"max_concurrent": 1.5},
     ],
 )
@@ -45,7 +47,17 @@ def test_limits_that_make_no_sense_are_refused(limits: dict[str, Any]) -> None:
         ProviderLimits(**limits)
 
 
-@pytest.mark.parametrize("server", [{"port": -1}, {"port": 65536}, {"max_body_bytes": 10}, {"shutdown_timeout_s": -1}])
+@pytest.mark.parametrize(
+    "server",
+    [
+        {"port": -1},
+        {"port": 65536},
+        {"max_body_bytes": 10},
+        {"shutdown_timeout_s": -1},
+        {"shutdown_timeout_s": float("inf")},
+        {"shutdown_timeout_s": 1e12},
+    ],
+)
 def test_server_settings_that_make_no_sense_are_refused(server: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         ServerConfig(**server)

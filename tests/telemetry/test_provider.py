@@ -192,8 +192,19 @@ async def test_starting_twice_is_starting_once_and_stopping_twice_stopping_once(
 def test_stores_of_a_config_are_told_apart_by_their_type() -> None:
     assert isinstance(TelemetryConfig.model_validate({"store": {"type": "memory"}}).store, MemoryStoreConfig)
     assert isinstance(TelemetryConfig.model_validate({"store": {"db_path": "t.db"}}).store, SqliteStoreConfig)
+
+
+@pytest.mark.parametrize("retention_s", [0, -1, float("inf"), float("nan"), 1e12])
+def test_retention_is_some_seconds_up_to_ten_years(retention_s: float) -> None:
     with pytest.raises(ValidationError, match="retention_s"):
-        TelemetryConfig.model_validate({"retention_s": 0})
+        TelemetryConfig.model_validate({"retention_s": retention_s})
+
+
+async def test_longest_retention_answers_traces(start: Start) -> None:
+    provider = await start(store={"type": "memory"}, retention_s=10 * 365 * 24 * 3600)
+    await log(provider, span("t", ends=True))
+
+    assert await get(provider, "t") is not None
 
 
 async def test_event_that_can_not_be_written_fails_alone(start: Start) -> None:

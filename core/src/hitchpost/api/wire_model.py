@@ -36,7 +36,10 @@ MAX_METADATA_BYTES = 64 * 1024
 
 
 def _small(value: dict[str, Any]) -> dict[str, Any]:
-    size = len(to_json(value))
+    text = to_json(value)
+    if text != to_json(value, inf_nan_mode="null"):
+        raise ValueError("holds NaN or an infinity, which JSON has no place for; send a number, a text or null")
+    size = len(text)
     if size > MAX_METADATA_BYTES:
         raise ValueError(f"is {size:,} bytes of JSON; at most {MAX_METADATA_BYTES:,} are kept")
     return value

@@ -9,7 +9,9 @@ from hitchpost.api import RegisterMemoryBankRequest, RegisterModelRequest, Regis
 from hitchpost.store import StoreConfig
 
 ProviderId = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]*$")]
-Seconds = Annotated[float, Field(gt=0)]
+MAX_SECONDS = 7 * 24 * 3600.0
+"""A week: longer is a mistake of the unit, and an event loop's clock has an end."""
+Seconds = Annotated[float, Field(gt=0, le=MAX_SECONDS, allow_inf_nan=False)]
 
 
 class ConfigModel(BaseModel):
@@ -63,7 +65,7 @@ class ServerConfig(ConfigModel):
     """0: any free port."""
     max_body_bytes: Annotated[int, Field(ge=1024)] = 16 * 1024 * 1024
     """The largest request body that is read, also after inflating a compressed one."""
-    shutdown_timeout_s: Annotated[float, Field(ge=0)] = 30
+    shutdown_timeout_s: Annotated[float, Field(ge=0, le=MAX_SECONDS, allow_inf_nan=False)] = 30
     """How long streams may go on after the host was told to stop."""
     allowed_hosts: list[str] = Field(default_factory=list)
     """Further `Host` names that requests may carry while the host listens on a loopback address, as behind a proxy of the same machine."""

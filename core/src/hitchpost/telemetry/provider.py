@@ -32,6 +32,7 @@ MAX_WAITING = 10_000
 RECENT_TRACES = 256
 """Traces that are remembered beside the store, since most events belong to one of them."""
 SWEEP_INTERVAL_S = 60.0
+MAX_RETENTION_S = 10 * 365 * 24 * 3600.0
 STOP_TIMEOUT_S = 10.0
 
 LEVELS = {
@@ -51,8 +52,8 @@ class TelemetryConfig(BaseModel):
 
     store: StoreConfig | None = None
     """Where traces are kept; absent: a sqlite file of this provider."""
-    retention_s: Annotated[float, Field(gt=0)] = 7 * 24 * 3600.0
-    """After how many seconds a trace is forgotten, counted from its beginning."""
+    retention_s: Annotated[float, Field(gt=0, le=MAX_RETENTION_S, allow_inf_nan=False)] = 7 * 24 * 3600.0
+    """After how many seconds a trace is forgotten, counted from its beginning; at most ten years."""
 
 
 class StoredTelemetry(TelemetryProvider[TelemetryConfig]):
