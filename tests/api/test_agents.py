@@ -91,6 +91,14 @@ def test_what_a_config_must_have_is_asked_for(name: str) -> None:
     assert [(error["loc"], error["type"]) for error in refused.value.errors()] == [((name,), "missing")]
 
 
+def test_instructions_have_an_end() -> None:
+    longest = {**CONFIG, "instructions": "x" * 1_000_000}
+
+    assert AgentConfig.model_validate(longest).instructions == longest["instructions"]
+    with pytest.raises(ValidationError, match="at most 1000000 characters"):
+        AgentConfig.model_validate({**CONFIG, "instructions": "x" * 1_000_001})
+
+
 @pytest.mark.parametrize("tool_choice", ["always", 7])
 def test_choice_that_does_not_exist_is_refused(tool_choice: Any) -> None:
     with pytest.raises(ValidationError):

@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from hitchpost.api import (
+    CreateAgentRequest,
     CreateSessionRequest,
     DeleteAgentRequest,
     DeleteSessionRequest,
@@ -18,6 +19,7 @@ from hitchpost.api import (
 )
 from hitchpost.errors import BadBackendAnswerError, BadRequestError, NotFoundError, UnsupportedError
 from tests.scripted.agent_sessions import (
+    CONFIG,
     MEMORY,
 )
 from tests.scripted.conftest import Begin
@@ -163,6 +165,59 @@ async def test_no_more_is_kept_than_the_config_says(begin: Begin) -> None:
         await conversation.turn("fourth")
 
 
+async def test_agent_whose_text_finds_no_room_is_refused_until_another_is_deleted(begin: Begin) -> None:
+    conversation = await begin({"instructions": "x" * 600}, max_characters=1500)
+    provider, context = conversation.provider, conversation.context
+    request = CreateAgentRequest.model_validate({"agent_config": CONFIG | {"instructions": "y" * 600}})
+
+    with pytest.raises(BadRequestError, match=r"keeps at most 1,500 characters.* raise max_characters"):
+        await provider.create_agent(request, context)
+    await provider.delete_agent(DeleteAgentRequest(agent_id=conversation.ids["agent_id"]), context)
+
+    assert (await provider.create_agent(request, context)).agent_id
+
+
+async def test_name_of_a_session_counts_as_kept_text(begin: Begin) -> None:
+    conversation = await begin(max_characters=2000)
+    request = CreateSessionRequest(agent_id=conversation.ids["agent_id"], session_name="n" * 2000)
+
+    with pytest.raises(BadRequestError, match="keeps at most 2,000 characters"):
+        await conversation.provider.create_session(request, conversation.context)
+
+
+async def test_message_that_finds_no_room_is_refused_before_the_model_is_asked(begin: Begin) -> None:
+    conversation = await begin(max_characters=2000)
+
+    with pytest.raises(BadRequestError, match="keeps at most 2,000 characters"):
+        await conversation.turn("m" * 2000)
+
+    figures = {metric.name: metric.value for metric in conversation.provider.deps.inference.metrics()}
+    assert figures["requests_total"] == 0
+
+
+async def test_turn_whose_answer_finds_no_room_fails_and_is_not_kept(begin: Begin) -> None:
+    conversation = await begin(script=[{"when": "long", "text": "a" * 3000}], max_characters=3000)
+
+    with pytest.raises(BadRequestError, match="keeps at most 3,000 characters"):
+        await conversation.turn("long")
+    kept = await conversation.turn("hi")
+
+    assert [turn.turn_id for turn in (await conversation.session()).turns] == [kept.turn_id]
+
+
+async def test_turns_fill_the_room_of_their_session_until_it_is_deleted(begin: Begin) -> None:
+    conversation = await begin(max_characters=5000)
+    provider, ids, context = conversation.provider, conversation.ids, conversation.context
+    request = CreateSessionRequest(agent_id=ids["agent_id"], session_name="next")
+
+    with pytest.raises(BadRequestError, match="keeps at most 5,000 characters"):
+        await asyncio.gather(*(conversation.turn("m" * 400) for _ in range(10)))
+    await provider.delete_session(DeleteSessionRequest(**ids), context)
+    conversation.ids = ids | {"session_id": (await provider.create_session(request, context)).session_id}
+
+    assert await conversation.turn("m" * 400)
+
+
 async def test_several_choices_are_refused_when_the_agent_is_made(begin: Begin) -> None:
     with pytest.raises(BadRequestError, match=r"agent_config\.sampling_params\.n"):
         await begin({"sampling_params": {"n": 2}})
@@ -173,6 +228,7 @@ async def test_several_choices_are_refused_when_the_agent_is_made(begin: Begin) 
     [
         ({"tool_responses": {"search": "x"}}, "brave_search"),
         ({"max_kept": 0}, "greater than"),
+        ({"max_characters": 0}, "greater than"),
         ({"tools": {}}, "Extra"),
     ],
 )

@@ -36,7 +36,7 @@ class AgentConfig(WireModel):
     """Absent: the model family's own."""
     max_infer_iters: Annotated[int, Field(ge=0)] = 10
     model: str
-    instructions: str
+    instructions: Annotated[str, Field(max_length=1_000_000)]
     enable_session_persistence: bool
 
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import uuid4
 
 from pydantic import Field
@@ -46,6 +46,8 @@ class ScriptedAgentsConfig(Settings):
     """What the builtin tools answer, by name; the others answer that the script says nothing of them."""
     max_kept: Annotated[int, Field(ge=1)] = 10_000
     """How many agents, sessions and turns are kept, all together; further ones are refused until some are deleted."""
+    max_characters: Annotated[int, Field(ge=1)] = 50_000_000
+    """How much text they hold at most, all together, counted as they are answered."""
 
 
 @dataclass(slots=True)
@@ -55,6 +57,8 @@ class KeptSession:
     session_id: str
     name: str
     started_at: datetime
+    characters: int
+    """Of its name and its turns."""
     turns: dict[str, Turn] = field(default_factory=dict)
     memory_bank: AnyMemoryBank | None = None
     busy: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -65,6 +69,8 @@ class KeptAgent:
     """An agent with its sessions."""
 
     config: AgentConfig
+    characters: int
+    """Of its config."""
     sessions: dict[str, KeptSession] = field(default_factory=dict)
 
 
@@ -93,16 +99,18 @@ class ScriptedAgents(AgentsProvider[ScriptedAgentsConfig]):
         if request.agent_config.sampling_params.n > 1:
             name = "agent_config.sampling_params.n"
             raise BadRequestError(f"{name}: an agent has one answer at a time", param=name)
-        self._check_room()
+        characters = characters_in(request.agent_config.model_dump())
+        self._check_room(characters)
         agent_id = str(uuid4())
-        self._agents[agent_id] = KeptAgent(request.agent_config)
+        self._agents[agent_id] = KeptAgent(request.agent_config, characters)
         return CreateAgentResponse(agent_id=agent_id)
 
     async def create_session(self, request: CreateSessionRequest, context: RequestContext) -> CreateSessionResponse:
         """Begin a conversation."""
         agent = self._agent(request.agent_id)
-        self._check_room()
-        session = KeptSession(str(uuid4()), request.session_name, datetime.now(UTC))
+        characters = len(request.session_name)
+        self._check_room(characters)
+        session = KeptSession(str(uuid4()), request.session_name, datetime.now(UTC), characters)
         agent.sessions[session.session_id] = session
         return CreateSessionResponse(session_id=session.session_id)
 
@@ -111,7 +119,7 @@ class ScriptedAgents(AgentsProvider[ScriptedAgentsConfig]):
         agent = self._agent(request.agent_id)
         session = self._session(request.agent_id, request.session_id)
         async with session.busy:
-            self._check_room()
+            self._check_room(characters_in([message.model_dump() for message in request.messages]))
             if request.attachments:
                 retrieval = Retrieval(self.deps, agent.config, context)
                 session.memory_bank = await retrieval.keep(request.attachments, session.session_id)
@@ -121,8 +129,7 @@ class ScriptedAgents(AgentsProvider[ScriptedAgentsConfig]):
                 async with aclosing(run.events(list(session.turns.values()), session.memory_bank)) as events:
                     async for event in events:
                         if isinstance(event, TurnComplete):
-                            session.turns[event.turn.turn_id] = event.turn
-                            self._turns += 1
+                            self._keep(session, event.turn)
                         yield event
             finally:
                 self._running -= 1
@@ -188,7 +195,15 @@ class ScriptedAgents(AgentsProvider[ScriptedAgentsConfig]):
             raise NotFoundError(f"Turn {request.turn_id} not found", param="turn_id")
         return turn
 
-    def _check_room(self) -> None:
+    def _keep(self, session: KeptSession, turn: Turn) -> None:
+        characters = characters_in(turn.model_dump())
+        self._check_room(characters)
+        session.turns[turn.turn_id] = turn
+        session.characters += characters
+        self._turns += 1
+
+    def _check_room(self, characters: int) -> None:
+        """Refuse one more agent, session or turn with so many characters where there is no room for it."""
         sessions = [session for agent in self._agents.values() for session in agent.sessions.values()]
         kept = len(self._agents) + len(sessions) + sum(len(session.turns) for session in sessions)
         if kept >= self.config.max_kept:
@@ -196,6 +211,24 @@ class ScriptedAgents(AgentsProvider[ScriptedAgentsConfig]):
                 f"provider {self.deps.provider_id} keeps {kept:,} agents, sessions and turns and no more; delete some, "
                 "or raise max_kept in its config"
             )
+        there = sum(agent.characters for agent in self._agents.values())
+        there += sum(session.characters for session in sessions)
+        if there + characters > self.config.max_characters:
+            raise BadRequestError(
+                f"provider {self.deps.provider_id} keeps at most {self.config.max_characters:,} characters in its agents, "
+                "sessions and turns; send less, delete some, or raise max_characters in its config"
+            )
+
+
+def characters_in(value: Any) -> int:
+    """How much text there is in dumped data; what is no text counts for one character."""
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(characters_in(key) + characters_in(member) for key, member in value.items())
+    if isinstance(value, list | tuple):
+        return sum(map(characters_in, value))
+    return 1
 
 
 __all__ = ["ScriptedAgents", "ScriptedAgentsConfig"]
