@@ -39,3 +39,21 @@ async def test_stream_whose_pool_was_closed_before_its_next_read_has_broken_off(
 
         with pytest.raises(BadBackendAnswerError, match="broke"):
             await answer.next_lines()
+
+
+async def test_stream_that_waits_for_more_when_the_pool_is_closed_has_broken_off(served: Connect) -> None:
+    async def begin(exchange: Exchange) -> None:
+        await exchange.write(CHUNKED + b"3\r\n{}\n\r\n")
+        await exchange.client_leaves()
+
+    remote, _ = await served(begin)
+    async with remote.send("POST", "/go", {}) as answer:
+        assert await answer.next_lines() == [b"{}"]
+        waiting = asyncio.create_task(answer.next_lines())
+        await asyncio.sleep(0)
+
+        await remote.close()
+
+        async with asyncio.timeout(5):
+            with pytest.raises(BadBackendAnswerError, match="broke"):
+                await waiting

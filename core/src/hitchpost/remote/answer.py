@@ -137,6 +137,10 @@ class Answer:
                 while await self._next():
                     pass
 
+    def lose(self) -> None:
+        """Ends the wait of whoever reads: the pool is closed, of which aiohttp tells a reader nothing."""
+        self._content.set_exception(ConnectionResetError())
+
     async def _next(self) -> bytes:
         import aiohttp
 

@@ -56,6 +56,7 @@ class RemoteServer:
         self._config = config
         self._key = key
         self._read_error = read_error
+        self._answers: set[Answer] = set()
         self._session: aiohttp.ClientSession | None = None
         self._proxy: str | None = None
 
@@ -73,6 +74,8 @@ class RemoteServer:
     async def close(self) -> None:
         """Ends every connection."""
         session, self._session = self._session, None
+        for answer in self._answers:
+            answer.lose()
         if session is not None:
             await session.close()
 
@@ -129,9 +132,12 @@ class RemoteServer:
         silence_s = first_byte_timeout_s or self._config.first_byte_timeout_s
         call = _Call(method, path, data, headers, silence_s, ends_at)
         response = await self._until_taken(call)
+        answer = self._answer(response, call)
+        self._answers.add(answer)
         try:
-            yield self._answer(response, call)
+            yield answer
         finally:
+            self._answers.discard(answer)
             # Ends the connection unless the answer was read to its end: what is left of it must not be computed.
             response.close()
 
