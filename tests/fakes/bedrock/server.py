@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import re
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Self
@@ -28,7 +29,9 @@ class FakeBedrock:
     `in_stream`, frames after which a stream ends; `may_list`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
+        self._transports: set[asyncio.Transport] = set()
         self.running = 0
         self.stalled = 0
         self.requests: list[tuple[str, Any]] = []
@@ -45,14 +48,18 @@ class FakeBedrock:
         app.router.add_route("*", "/{path:.*}", self._handle)
         self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        site = web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self._tls)
         await site.start()
         host, port = self._runner.addresses[0][:2]
-        self.url = f"http://{host}:{port}"
+        self.url = f"https://localhost:{port}" if self._tls else f"http://{host}:{port}"
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._runner.cleanup()
+        for transport in self._transports:
+            # A TLS connection would wait for the farewell of a client that has shut its socket.
+            transport.abort()
+        await asyncio.sleep(0)
 
     # --- faults ---
 
@@ -92,6 +99,8 @@ class FakeBedrock:
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         self.running += 1
+        if request.transport is not None:
+            self._transports.add(request.transport)
         try:
             path = request.raw_path.partition("?")[0]
             self.headers.append(dict(request.headers))

@@ -22,6 +22,14 @@ from hitchpost_bedrock.aws.workers import Workers
 Service = Literal["bedrock", "bedrock-runtime"]
 MAX_KEPT_CLIENTS = 64
 """Under credentials that callers brought; the one that was asked for longest ago goes first."""
+_SOCKET_OPTIONS = (
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+    # Whole answers have no read timeout: so a peer that is gone is noticed, after two minutes of silence.
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 15),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4),
+)
 
 
 class AwsClients:
@@ -124,7 +132,7 @@ class _ClientFactory:
             proxies=get_environ_proxies(client.meta.endpoint_url),
             timeout=(self._config.connect_timeout, self._config.read_timeout),
             max_pool_connections=self._config.max_connections,
-            socket_options=[(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1), (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
+            socket_options=list(_SOCKET_OPTIONS),
         )
         client.meta.events.register("before-send", transport.answer)
         return _Client(client, transport)
