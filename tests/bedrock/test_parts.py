@@ -1,6 +1,8 @@
 """Small parts: stop strings, names of models, configs, and what keeps secrets."""
 
 import json
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -97,3 +99,12 @@ def test_secrets_are_in_no_text_form() -> None:
     texts = [repr(config), str(config), json.dumps(config.model_dump(mode="json")), repr(data), repr(data.identity())]
 
     assert not [text for text in texts if "hush" in text or "AKIAX" in text]
+
+
+def test_declaring_and_validating_loads_no_boto3() -> None:
+    modules = "hitchpost_bedrock.plugin, hitchpost_bedrock.inference.config, hitchpost_bedrock.aws.credentials"
+    code = f"import sys, {modules}; print({{'boto3', 'botocore', 'urllib3'}} & set(sys.modules))"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "set()"
