@@ -19,6 +19,20 @@ from hitchpost.config.secrets import MASK, is_secret_name, masked
         "password",
         "DB_PASSWD",
         "credentials",
+        "secrets",
+        "tokens",
+        "api_keys",
+        "apiKeys",
+        "HF_TOKENS",
+        "passwords",
+        "pwd",
+        "DB_PWD",
+        "auth",
+        "basicAuth",
+        "Authorization",
+        "bearer",
+        "cookie",
+        "Set-Cookie",
     ],
 )
 def test_names_that_sound_like_secrets_are_known(name: str) -> None:
@@ -26,7 +40,24 @@ def test_names_that_sound_like_secrets_are_known(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["max_tokens", "keyword", "tokenizer", "monkey", "url", "model_id", "OLLAMA_URL", "", 7, None]
+    "name",
+    [
+        "max_tokens",
+        "chunk_size_in_tokens",
+        "MAX_NEW_TOKENS",
+        "stop_tokens",
+        "author",
+        "access",
+        "keyword",
+        "tokenizer",
+        "monkey",
+        "url",
+        "model_id",
+        "OLLAMA_URL",
+        "",
+        7,
+        None,
+    ],
 )
 def test_other_names_are_no_secrets(name: Any) -> None:
     assert not is_secret_name(name)
@@ -36,7 +67,13 @@ def test_other_names_are_no_secrets(name: Any) -> None:
     ("value", "shown"),
     [
         ({"api_key": "sk-1", "url": "http://h/"}, {"api_key": MASK, "url": "http://h/"}),
-        ({"tokens": ["a"], "token": ["a", {"b": "c"}]}, {"tokens": ["a"], "token": [MASK, {"b": MASK}]}),
+        ({"tokens": ["a"], "token": ["a", {"b": "c"}]}, {"tokens": MASK, "token": MASK}),
+        ({"secrets": {"pin": 1234, "deep": {"a": "b"}}, "keys": [7]}, {"secrets": MASK, "keys": MASK}),
+        (
+            {"headers": {"Authorization": "Bearer x", "Accept": "a"}},
+            {"headers": {"Authorization": MASK, "Accept": "a"}},
+        ),
+        ({"auth": {}, "cookies": []}, {"auth": {}, "cookies": []}),
         ({"token": "", "password": None, "key": 7}, {"token": "", "password": None, "key": 7}),
         ("postgres://me:pw@host/db", f"postgres://{MASK}@host/db"),
         ("https://h/x?api_key=sk-1&limit=3", f"https://h/x?api_key={MASK}&limit=3"),

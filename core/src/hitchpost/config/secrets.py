@@ -6,30 +6,54 @@ from typing import Any
 MASK = "**********"
 """What pydantic shows for a `SecretStr`."""
 
-_SECRET_WORDS = {"apikey", "credential", "credentials", "key", "passphrase", "passwd", "password", "secret", "token"}
+_SECRET_WORDS = {
+    *("apikey", "auth", "authorization", "bearer", "cookie", "credential", "key"),
+    *("passphrase", "passwd", "password", "pwd", "secret", "token"),
+}
+"""Each also as a plural."""
+_WORDS_BY_TOKENS_OF_TEXT = {
+    "burst",
+    "completion",
+    "in",
+    "max",
+    "min",
+    "new",
+    "num",
+    "prompt",
+    "special",
+    "stop",
+    "total",
+}
+"""Beside these, `tokens` are pieces of text."""
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _USER_OF_URL = re.compile(r"(?<=://)[^/@\s]+@")
 _PARAMETER_OF_URL = re.compile(r"(?<=[?&])([\w.-]+)=[^&#\s]+")
 
 
 def is_secret_name(name: object) -> bool:
-    """Whether a key or an environment variable sounds as if its text were a secret: `api_token`, `HF_TOKEN`, `apiKey`, not `max_tokens`."""
-    return not _SECRET_WORDS.isdisjoint(word.lower() for word in _WORD.findall(str(name)))
+    """Whether a key or an environment variable sounds as if its text were a secret: `api_token`, `HF_TOKENS`, `apiKey`, not `max_tokens`."""
+    words = {word.lower() for word in _WORD.findall(str(name))}
+    if words & _WORDS_BY_TOKENS_OF_TEXT:
+        words.discard("tokens")
+    return not _SECRET_WORDS.isdisjoint(word.removesuffix("s") for word in words)
 
 
-def masked(value: Any, *, is_secret: bool = False) -> Any:
+def masked(value: Any) -> Any:
     """A copy of parsed YAML without its secrets.
 
-    Args:
-        is_secret: whether all of it is one: then every text in it is masked, while numbers and switches stay.
+    Text, lists and mappings under a key that sounds like one are masked whole; numbers and switches stay.
     """
     if isinstance(value, dict):
-        return {key: masked(member, is_secret=is_secret or is_secret_name(key)) for key, member in value.items()}
+        return {key: _masked_member(key, member) for key, member in value.items()}
     if isinstance(value, list):
-        return [masked(item, is_secret=is_secret) for item in value]
-    if not isinstance(value, str) or not value:
-        return value
-    return MASK if is_secret else _masked_url(value)
+        return [masked(item) for item in value]
+    return _masked_url(value) if isinstance(value, str) else value
+
+
+def _masked_member(key: object, value: Any) -> Any:
+    if not is_secret_name(key):
+        return masked(value)
+    return MASK if value and isinstance(value, str | list | dict) else value
 
 
 def _masked_url(text: str) -> str:
