@@ -144,13 +144,14 @@ def test_file_is_replaced_only_when_asked_and_kept_beside(hitchpost: Run, tmp_pa
     path = tmp_path / "run.yaml"
     before = (PUBLISHED / "october.yaml").read_text()
     path.write_text(before)
+    path.chmod(0o644)
 
     result = hitchpost("config", "upgrade", str(path), "--in-place")
 
     assert result.exit_code == 0
     assert path.with_name("run.yaml.bak").read_text() == before
     assert "inline::faiss" in path.read_text()
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert {stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()} == {0o644}
 
 
 def test_file_in_its_present_form_is_not_replaced(hitchpost: Run, run_yaml: Path) -> None:

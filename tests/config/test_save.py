@@ -8,16 +8,24 @@ from hitchpost.config.save import save_backup, save_text
 from hitchpost.errors import ConfigError
 
 
-def test_file_is_replaced_whole_and_only_its_owner_can_read_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", [0o644, 0o600, 0o640])
+def test_file_is_replaced_whole_and_keeps_its_mode(mode: int, tmp_path: Path) -> None:
     path = tmp_path / "run.yaml"
     path.write_text("old")
-    path.chmod(0o644)
+    path.chmod(mode)
 
+    backup = save_backup(path, "old")
     save_text(path, "new: ä\n")
 
     assert path.read_text(encoding="utf-8") == "new: ä\n"
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert os.listdir(tmp_path) == ["run.yaml"]
+    assert [stat.S_IMODE(file.stat().st_mode) for file in (path, backup)] == [mode, mode]
+    assert sorted(os.listdir(tmp_path)) == ["run.yaml", "run.yaml.bak"]
+
+
+def test_only_its_owner_can_read_a_new_file(tmp_path: Path) -> None:
+    save_text(tmp_path / "run.yaml", "new")
+
+    assert stat.S_IMODE((tmp_path / "run.yaml").stat().st_mode) == 0o600
 
 
 def test_link_stays_a_link_to_what_is_written(tmp_path: Path) -> None:

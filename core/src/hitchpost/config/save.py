@@ -9,7 +9,7 @@ from hitchpost.errors import ConfigError
 
 
 def save_text(path: Path, text: str) -> None:
-    """Put a text in the place of a file, readable by its owner only; where that fails, the old file stays as it was.
+    """Put a text in the place of a file, with its mode; a new one is readable by its owner only. Where that fails, the old file stays as it was.
 
     Raises:
         ConfigError: it can't be written.
@@ -21,6 +21,7 @@ def save_text(path: Path, text: str) -> None:
         with open(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
+            os.fchmod(descriptor, _mode_of(target))
             os.fsync(file.fileno())
         os.replace(temporary, target)
     except OSError as error:
@@ -31,7 +32,7 @@ def save_text(path: Path, text: str) -> None:
 
 
 def save_backup(path: Path, text: str) -> Path:
-    """Write the text of a file beside it, under a name that is free, and answer where.
+    """Write the text of a file beside it, with its mode, under a name that is free, and answer where.
 
     Raises:
         ConfigError: it can't be written.
@@ -46,8 +47,17 @@ def save_backup(path: Path, text: str) -> Path:
             raise ConfigError(f"{backup} can't be written: {error.strerror}") from error
         with open(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
+            os.fchmod(descriptor, _mode_of(path))
         return backup
     raise ConfigError(f"{path} has a thousand backups; remove some")
+
+
+def _mode_of(path: Path) -> int:
+    """Who may do what with a file; with one that isn't there, its owner alone."""
+    try:
+        return path.stat().st_mode & 0o777
+    except FileNotFoundError:
+        return 0o600
 
 
 __all__ = ["save_backup", "save_text"]
