@@ -18,7 +18,9 @@ def modules_after(code: str) -> set[str]:
     return set(result.stdout.rpartition("\nMODULES ")[2].split())
 
 
-@pytest.mark.parametrize("module", ["hitchpost", "hitchpost.plugin", "hitchpost.remote", "hitchpost.store", "hitchpost.cli.main"])
+@pytest.mark.parametrize(
+    "module", ["hitchpost", "hitchpost.plugin", "hitchpost.remote", "hitchpost.store", "hitchpost.cli.main"]
+)
 def test_import_loads_no_heavy_library(module: str) -> None:
     assert not HEAVY & modules_after(f"import {module}"), "import it where it is first used, inside the function"
 
