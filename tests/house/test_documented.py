@@ -23,6 +23,7 @@ from hitchpost.telemetry import plugin as telemetry
 from hitchpost_bedrock import plugin as bedrock
 from hitchpost_meta_reference import plugin as meta_reference
 from hitchpost_remote_ollama import plugin as remote_ollama
+from hitchpost_remote_openai import plugin as remote_openai
 from hitchpost_remote_tgi import plugin as remote_tgi
 from tests.house.sources import ROOT
 
@@ -120,7 +121,7 @@ def test_plugin_reference_is_what_the_sources_say() -> None:
 
 OUR_SPECS = [
     spec
-    for plugin in (scripted, telemetry, bedrock, meta_reference, remote_ollama, remote_tgi)
+    for plugin in (scripted, telemetry, bedrock, meta_reference, remote_ollama, remote_openai, remote_tgi)
     for spec in plugin.provider_specs()
 ]
 

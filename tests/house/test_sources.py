@@ -26,6 +26,7 @@ def test_the_rules_look_at_every_distribution() -> None:
         "plugins/bedrock",
         "plugins/meta_reference",
         "plugins/remote_ollama",
+        "plugins/remote_openai",
         "plugins/remote_tgi",
         "plugins/tiny_llama",
     }

@@ -18,6 +18,7 @@ FOLDERS = {
     "hitchpost-meta-reference": "plugins/meta_reference",
     "hitchpost-bedrock": "plugins/bedrock",
     "hitchpost-remote-ollama": "plugins/remote_ollama",
+    "hitchpost-remote-openai": "plugins/remote_openai",
     "hitchpost-remote-tgi": "plugins/remote_tgi",
     "hitchpost-tiny-llama": "plugins/tiny_llama",
 }

@@ -1,0 +1,277 @@
+"""OpenAI's answers, whole or in chunks, as our events. Pure; nothing that a server leaves out, repeats or misspells is an exception of Python's.
+
+A whole answer is read as one chunk whose pieces are complete, so that streamed and whole answers can't disagree.
+"""
+
+import base64
+import binascii
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from hitchpost.api import (
+    CompletionEvent,
+    Finish,
+    FinishReason,
+    InferenceEvent,
+    ReasoningDelta,
+    RefusalDelta,
+    TextDelta,
+    TokenLogprob,
+    TopLogprob,
+    Usage,
+)
+from hitchpost.errors import BadBackendAnswerError
+from hitchpost_remote_openai.tool_calls import StreamedCalls
+from hitchpost_remote_openai.values import Unreadable, integer, items, number, object_, optional_text, readable, text
+
+LEAST_LOGPROB = -9999.0
+"""In place of the logarithm of 0, which JSON can't say; vLLM's own."""
+
+_REASONS = {
+    "length": FinishReason.length,
+    "max_tokens": FinishReason.length,
+    "model_length": FinishReason.length,
+    "content_filter": FinishReason.content_filter,
+    "tool_calls": FinishReason.tool_calls,
+    "function_call": FinishReason.tool_calls,
+}
+_FAILURES = frozenset({"abort", "error"})
+
+
+@dataclass(slots=True)
+class _Choice:
+    """What is known of a choice while it comes in."""
+
+    calls: StreamedCalls = field(default_factory=StreamedCalls)
+    is_finished: bool = False
+
+
+class ChatEvents:
+    """Reads the chunks of a chat completion.
+
+    Args:
+        n: how many choices were asked for.
+        name: what messages call the server.
+    """
+
+    def __init__(self, n: int, name: str) -> None:
+        self._n = n
+        self._name = name
+        self._choices: dict[int, _Choice] = {}
+        self._usage: Usage | None = None
+
+    def chunk(self, chunk: Any) -> list[InferenceEvent]:
+        """The events of one chunk.
+
+        Raises:
+            BadBackendAnswerError: it can't be read, or the server says that the answer failed.
+        """
+        with readable(self._name):
+            return list(self._events(object_(chunk), "delta"))
+
+    def whole(self, answer: Any) -> list[InferenceEvent]:
+        """The events of a whole answer. Raises as `chunk` and `end` do."""
+        with readable(self._name):
+            events = list(self._events(object_(answer), "message"))
+        return [*events, *self.end()]
+
+    def end(self) -> list[InferenceEvent]:
+        """What is told at the end of the stream.
+
+        Raises:
+            BadBackendAnswerError: a choice has not been finished.
+        """
+        finished = {index for index, choice in self._choices.items() if choice.is_finished}
+        if not finished >= {*range(self._n), *self._choices}:
+            raise BadBackendAnswerError(f"{self._name} ended the answer before its end")
+        return [] if self._usage is None else [self._usage]
+
+    def _events(self, chunk: dict[str, Any], field_name: str) -> Iterator[InferenceEvent]:
+        if chunk.get("usage"):
+            self._usage = _usage(object_(chunk["usage"]))
+        for choice in items(chunk.get("choices")):
+            yield from self._choice(object_(choice), field_name)
+
+    def _choice(self, choice: dict[str, Any], field_name: str) -> Iterator[InferenceEvent]:
+        index = integer(choice.get("index"), 0)
+        known = self._choices.get(index)
+        if known is None:
+            if not 0 <= index < self._n:
+                raise Unreadable(f"choice {index} of {self._n}")
+            known = self._choices[index] = _Choice()
+        if known.is_finished:
+            return
+        delta = object_(choice.get(field_name) or {})
+        yield from self._said(delta, choice.get("logprobs"), index)
+        for piece in items(delta.get("tool_calls")):
+            yield from known.calls.piece(object_(piece), index)
+        reason = optional_text(choice.get("finish_reason"))
+        if reason:
+            yield from known.calls.end()
+            known.is_finished = True
+            yield Finish(_reason(reason, self._name, has_calls=known.calls.any), index, _stop_text(choice))
+
+    def _said(self, delta: dict[str, Any], logprobs: Any, index: int) -> Iterator[InferenceEvent]:
+        reasoning = optional_text(delta.get("reasoning_content")) or optional_text(delta.get("reasoning"))
+        if reasoning:
+            yield ReasoningDelta(reasoning, index)
+        content = _content(delta.get("content"))
+        tokens = _chat_logprobs(logprobs)
+        if content or tokens:
+            yield TextDelta(content, index, tokens)
+        refusal = optional_text(delta.get("refusal"))
+        if refusal:
+            yield RefusalDelta(refusal, index)
+
+
+class CompletionEvents:
+    """Reads the chunks of a text completion, which have the form of whole ones. Args and methods as those of `ChatEvents`."""
+
+    def __init__(self, n: int, name: str) -> None:
+        self._n = n
+        self._name = name
+        self._seen: dict[int, bool] = {}
+        self._usage: Usage | None = None
+
+    def chunk(self, chunk: Any) -> list[CompletionEvent]:
+        """The events of one chunk, or of a whole answer but for its end."""
+        with readable(self._name):
+            return list(self._events(object_(chunk)))
+
+    def whole(self, answer: Any) -> list[CompletionEvent]:
+        """The events of a whole answer."""
+        return [*self.chunk(answer), *self.end()]
+
+    def end(self) -> list[CompletionEvent]:
+        """What is told at the end of the stream."""
+        finished = {index for index, is_finished in self._seen.items() if is_finished}
+        if not finished >= {*range(self._n), *self._seen}:
+            raise BadBackendAnswerError(f"{self._name} ended the answer before its end")
+        return [] if self._usage is None else [self._usage]
+
+    def _events(self, chunk: dict[str, Any]) -> Iterator[CompletionEvent]:
+        if chunk.get("usage"):
+            self._usage = _usage(object_(chunk["usage"]))
+        for given in items(chunk.get("choices")):
+            choice = object_(given)
+            index = integer(choice.get("index"), 0)
+            if not 0 <= index < self._n:
+                raise Unreadable(f"choice {index} of {self._n}")
+            if self._seen.setdefault(index, False):
+                continue
+            said = optional_text(choice.get("text")) or ""
+            tokens = _completion_logprobs(choice.get("logprobs"))
+            if said or tokens:
+                yield TextDelta(said, index, tokens)
+            reason = optional_text(choice.get("finish_reason"))
+            if reason:
+                self._seen[index] = True
+                yield Finish(_reason(reason, self._name, has_calls=False), index, _stop_text(choice))
+
+
+def vectors(answer: Any, name: str) -> tuple[list[list[float]], Usage | None]:
+    """The vectors of an answer of POST /embeddings, in the order of its texts.
+
+    Raises:
+        BadBackendAnswerError: it can't be read.
+    """
+    with readable(name):
+        given = [object_(item) for item in items(object_(answer).get("data"))]
+        places = [integer(item.get("index"), position) for position, item in enumerate(given)]
+        if sorted(places) != list(range(len(given))):
+            raise Unreadable("the indexes of its vectors")
+        ordered = sorted(zip(places, given, strict=True), key=lambda pair: pair[0])
+        usage = object_(answer).get("usage")
+        return [_vector(item.get("embedding")) for _, item in ordered], _usage(object_(usage)) if usage else None
+
+
+def _vector(value: Any) -> list[float]:
+    if not isinstance(value, str):
+        return [number(item) for item in items(value)]
+    try:
+        data = base64.b64decode(value, validate=True)
+    except binascii.Error:
+        raise Unreadable("a vector") from None
+    if len(data) % 4:
+        raise Unreadable("a vector")
+    return list(struct.unpack(f"<{len(data) // 4}f", data))
+
+
+def _reason(reason: str, name: str, *, has_calls: bool) -> FinishReason:
+    if reason in _FAILURES:
+        raise BadBackendAnswerError(f"{name} gave the answer up ({reason})")
+    # Some servers say `stop` although tools were called; and what nobody knows ends an answer like any other word.
+    meant = _REASONS.get(reason, FinishReason.stop)
+    return FinishReason.tool_calls if has_calls and meant is FinishReason.stop else meant
+
+
+def _stop_text(choice: dict[str, Any]) -> str | None:
+    """vLLM names the stop string, or the number of the token, that ended the answer."""
+    given = choice.get("stop_reason")
+    return given if isinstance(given, str) else None
+
+
+def _content(content: Any) -> str:
+    if content is None or isinstance(content, str):
+        return content or ""
+    return "".join(text(part.get("text", "")) for part in map(object_, items(content)) if part.get("type") == "text")
+
+
+def _usage(usage: dict[str, Any]) -> Usage:
+    details = object_(usage.get("prompt_tokens_details") or {})
+    cached = details.get("cached_tokens")
+    prompt = integer(usage.get("prompt_tokens"), 0)
+    return Usage(prompt, integer(usage.get("completion_tokens"), 0), None if cached is None else integer(cached, 0))
+
+
+# --- log probabilities ---
+
+
+def _chat_logprobs(logprobs: Any) -> list[TokenLogprob] | None:
+    if not logprobs:
+        return None
+    content = object_(logprobs).get("content")
+    return [_token(object_(token)) for token in items(content)] if content else None
+
+
+def _token(token: dict[str, Any]) -> TokenLogprob:
+    top = [
+        TopLogprob(text(other.get("token")), _logprob(other.get("logprob")), _bytes(other.get("bytes")))
+        for other in map(object_, items(token.get("top_logprobs")))
+    ]
+    return TokenLogprob(
+        text(token.get("token")), _logprob(token.get("logprob")), _bytes(token.get("bytes")), top or None
+    )
+
+
+def _completion_logprobs(logprobs: Any) -> list[TokenLogprob] | None:
+    if not logprobs:
+        return None
+    lists = object_(logprobs)
+    tokens = items(lists.get("tokens"))
+    chosen = items(lists.get("token_logprobs"))
+    top = items(lists.get("top_logprobs")) or [None] * len(tokens)
+    if not len(tokens) == len(chosen) == len(top):
+        raise Unreadable("its log probabilities")
+    return [
+        TokenLogprob(text(token), _logprob(logprob), None, list(_top(others)) or None)
+        for token, logprob, others in zip(tokens, chosen, top, strict=True)
+    ] or None
+
+
+def _top(others: Any) -> Iterable[TopLogprob]:
+    listed = [TopLogprob(token, _logprob(logprob)) for token, logprob in object_(others or {}).items()]
+    return sorted(listed, key=lambda other: -other.logprob)
+
+
+def _logprob(value: Any) -> float:
+    return LEAST_LOGPROB if value is None else max(number(value), LEAST_LOGPROB)
+
+
+def _bytes(value: Any) -> list[int] | None:
+    return None if value is None else [integer(item, 0) for item in items(value)]
+
+
+__all__ = ["ChatEvents", "CompletionEvents", "vectors"]

@@ -1,0 +1,265 @@
+"""What an OpenAI-shaped server serves, by its own routes for chats, completions, embeddings and models."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+from pydantic import SecretStr
+
+from hitchpost.api import (
+    ChatCompletionRequest,
+    ChatCompletionResponse,
+    CompletionEvent,
+    CompletionRequest,
+    CompletionResponse,
+    EmbeddingsRequest,
+    EmbeddingsResponse,
+    InferenceEvent,
+    Model,
+    RequestContext,
+    Usage,
+)
+from hitchpost.errors import BadBackendAnswerError, BadRequestError, HitchpostError, NotFoundError, quoted
+from hitchpost.llama import find_llama_model
+from hitchpost.plugin import InferenceProvider, ProviderDeps, collect_chat, collect_completion
+from hitchpost.remote import RemoteServer, ServerError, ServerEvent, find_server_error, parse_json
+from hitchpost_remote_openai.answers import ChatEvents, CompletionEvents, vectors
+from hitchpost_remote_openai.config import OpenAIConfig
+from hitchpost_remote_openai.models import listed_models
+from hitchpost_remote_openai.requests import Body, chat_body, completion_body, embeddings_bodies
+
+QUICK_S = 8.0
+"""How long an answer about models may take to begin."""
+
+EventT = TypeVar("EventT")
+
+
+class OpenAIInference(InferenceProvider[OpenAIConfig]):
+    """Serves what one OpenAI-shaped server has."""
+
+    def __init__(self, config: OpenAIConfig, deps: ProviderDeps) -> None:
+        super().__init__(config, deps)
+        self._service = config.service
+        self._server = RemoteServer(config, self._service.name, key=config.api_key, read_error=_read_error)
+
+    async def start(self) -> None:
+        """Opens the pool of connections and asks whether anybody is there."""
+        with self._named_errors():
+            await self._server.open()
+            try:
+                await self._ask_models()
+            except BaseException:
+                await self._server.close()
+                raise
+
+    async def stop(self) -> None:
+        """Ends every connection."""
+        await self._server.close()
+
+    async def health(self) -> None:
+        """Raises the reason when the server doesn't answer."""
+        with self._named_errors():
+            await self._ask_models()
+
+    # --- models ---
+
+    async def list_models(self) -> Sequence[Model]:
+        """What the server lists; what is known of the service where only callers have keys."""
+        with self._named_errors():
+            return await self._ask_models()
+
+    async def register_model(self, model: Model, context: RequestContext | None) -> Model:
+        """Accepts what the server lists, by its own name or a Llama model's.
+
+        Raises:
+            BadRequestError: the server lists all that it has, and not this.
+        """
+        asked = model.provider_resource_id
+        with self._named_errors():
+            listed = {other.provider_resource_id: other for other in await self._ask_models()}
+            found = listed.get(asked) or _same_llama_model(asked, listed)
+            if found is not None:
+                metadata = {**found.metadata, **model.metadata}
+                return model.copy_with(provider_resource_id=found.provider_resource_id, metadata=metadata)
+            if self._service.lists_all and not await self._has_unlisted(asked):
+                some = ", ".join(sorted(listed)[:10]) or "nothing"
+                message = f"{self._service.name} has no model {quoted(asked)}; it lists {some}"
+                raise BadRequestError(message, param="provider_model_id")
+        return model
+
+    async def _has_unlisted(self, name: str) -> bool:
+        """Whether the server answers to a name that isn't in its list, as Hitchpost does to short ones."""
+        try:
+            await self._server.fetch_json("GET", f"/models/{quote(name)}", first_byte_timeout_s=QUICK_S)
+        except (BadRequestError, NotFoundError, BadBackendAnswerError):
+            return False
+        return True
+
+    async def _ask_models(self) -> list[Model]:
+        known = [Model(provider_resource_id=name) for name in self._service.known_models]
+        if self._service.needs_key and self.config.api_key is None:
+            return known
+        answer = await self._server.fetch_json("GET", "/models", first_byte_timeout_s=QUICK_S)
+        return listed_models(answer, self._service.name)
+
+    # --- inference ---
+
+    async def completion(self, request: CompletionRequest, context: RequestContext) -> CompletionResponse:
+        """See `hitchpost.api.Inference`; by the server's own whole answer."""
+        n = request.sampling_params.n
+        with self._named_errors():
+            answer = await self._ask("/completions", self._completion_body(request, context, stream=False), context)
+            return await collect_completion(_replayed(CompletionEvents(n, self._server.name).whole(answer)), n)
+
+    async def stream_completion(
+        self, request: CompletionRequest, context: RequestContext
+    ) -> AsyncIterator[CompletionEvent]:
+        """See `hitchpost.api.Inference`."""
+        events = CompletionEvents(request.sampling_params.n, self._server.name)
+        with self._named_errors():
+            body = self._completion_body(request, context, stream=True)
+            async with aclosing(self._stream("/completions", body, context, events.chunk, events.end)) as stream:
+                async for event in stream:
+                    yield event
+
+    async def chat_completion(self, request: ChatCompletionRequest, context: RequestContext) -> ChatCompletionResponse:
+        """See `hitchpost.api.Inference`; by the server's own whole answer."""
+        n = request.sampling_params.n
+        with self._named_errors():
+            answer = await self._ask("/chat/completions", self._chat_body(request, context, stream=False), context)
+            return await collect_chat(_replayed(ChatEvents(n, self._server.name).whole(answer)), n)
+
+    async def stream_chat_completion(
+        self, request: ChatCompletionRequest, context: RequestContext
+    ) -> AsyncIterator[InferenceEvent]:
+        """See `hitchpost.api.Inference`."""
+        events = ChatEvents(request.sampling_params.n, self._server.name)
+        with self._named_errors():
+            body = self._chat_body(request, context, stream=True)
+            async with aclosing(self._stream("/chat/completions", body, context, events.chunk, events.end)) as stream:
+                async for event in stream:
+                    yield event
+
+    async def embeddings(self, request: EmbeddingsRequest, context: RequestContext) -> EmbeddingsResponse:
+        """See `hitchpost.api.Inference`; more texts than the form takes at once are sent one batch after the other."""
+        found: list[list[float]] = []
+        tokens = 0
+        with self._named_errors():
+            for body in embeddings_bodies(request, self._model_name(request.model_id, context)):
+                answer = await self._ask("/embeddings", body, context)
+                batch, usage = vectors(answer, self._server.name)
+                if len(batch) != len(body["input"]):
+                    raise BadBackendAnswerError(
+                        f"{self._server.name} answered {len(batch)} vectors for {len(body['input'])} texts"
+                    )
+                found += batch
+                tokens += usage.prompt_tokens if usage else 0
+        return EmbeddingsResponse(found, Usage(tokens, 0))
+
+    # --- one exchange ---
+
+    def _chat_body(self, request: ChatCompletionRequest, context: RequestContext, *, stream: bool) -> Body:
+        return chat_body(
+            request,
+            self._model_name(request.model_id, context),
+            stream=stream,
+            max_tokens=self.config.max_tokens,
+            max_tokens_field=self.config.max_tokens_field,
+            schema_form=self.config.schema_form,
+        )
+
+    def _completion_body(self, request: CompletionRequest, context: RequestContext, *, stream: bool) -> Body:
+        return completion_body(
+            request,
+            self._model_name(request.model_id, context),
+            stream=stream,
+            max_tokens=self.config.max_tokens,
+            schema_form=self.config.schema_form,
+        )
+
+    def _model_name(self, model_id: str, context: RequestContext) -> str:
+        return context.resource.provider_resource_id if context.resource is not None else model_id
+
+    async def _ask(self, path: str, body: Body, context: RequestContext) -> Any:
+        return await self._server.fetch_json("POST", path, body, key=self._key(context), deadline=context.deadline)
+
+    async def _stream(
+        self,
+        path: str,
+        body: Body,
+        context: RequestContext,
+        read: Callable[[Any], list[EventT]],
+        end: Callable[[], list[EventT]],
+    ) -> AsyncGenerator[EventT, None]:
+        sending = self._server.send(
+            "POST", path, body, key=self._key(context), accept="text/event-stream", deadline=context.deadline
+        )
+        async with sending as answer:
+            while events := await answer.next_events():
+                for event in events:
+                    if event.data == b"[DONE]":
+                        await answer.finish()
+                        break
+                    for ours in read(self._chunk(event)):
+                        yield ours
+                else:
+                    continue
+                break
+        for ours in end():
+            yield ours
+
+    def _chunk(self, event: ServerEvent) -> Any:
+        chunk = parse_json(self._server.name, event.data)
+        if event.name == "error" or (
+            isinstance(chunk, dict) and (chunk.get("error") or chunk.get("object") == "error")
+        ):
+            error = find_server_error(chunk) or ServerError("an error that it says nothing of")
+            raise self._server.refusal(error.likely_status, error)
+        return chunk
+
+    def _key(self, context: RequestContext) -> SecretStr | None:
+        """What the caller brings; None for the config's.
+
+        Raises:
+            BadRequestError: there is neither, and the service answers nothing without.
+        """
+        name = self._service.key_name
+        own: SecretStr | None = getattr(context.provider_data, name, None)
+        if own is None and self.config.api_key is None and self._service.needs_key:
+            raise BadRequestError(
+                f"{self._service.name} needs a key: set api_key of the provider, or send the header "
+                f'X-LlamaStack-ProviderData with {{"{name}": ...}}'
+            )
+        return own
+
+    @contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except HitchpostError as error:
+            error.provider_id = error.provider_id or self.deps.provider_id
+            raise
+
+
+def _read_error(status: int, error: ServerError) -> HitchpostError | None:
+    """Routes that a server lacks are answered by its framework, in the form of an error of its own."""
+    if status == 404 and error.message in ("Not Found", "File Not Found", "404 page not found"):
+        return BadBackendAnswerError("the server at the configured url has no such route; correct url (404)")
+    return None
+
+
+def _same_llama_model(asked: str, listed: Mapping[str, Model]) -> Model | None:
+    """The listed model that is the Llama model called `asked`, which may be its descriptor or its repository."""
+    meant = find_llama_model(asked)
+    if meant is None:
+        return None
+    return next((model for name, model in listed.items() if find_llama_model(name) is meant), None)
+
+
+async def _replayed(events: Sequence[EventT]) -> AsyncIterator[EventT]:
+    for event in events:
+        yield event
+
+
+__all__ = ["OpenAIInference"]
