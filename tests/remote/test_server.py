@@ -154,6 +154,15 @@ async def test_server_may_mean_something_else_by_its_errors(served: Connect) -> 
         await remote.fetch_json("GET", "/")
 
 
+async def test_key_that_looks_like_none_is_not_quoted_either(served: Connect) -> None:
+    remote, _ = await served(answered(b'{"error":"wrong key plain word"}', 401), key=SecretStr("plain word"))
+
+    with pytest.raises(UnauthenticatedError) as caught:
+        await remote.fetch_json("GET", "/")
+
+    assert caught.value.message == "Acme: wrong key …"
+
+
 # --- streams ---
 
 

@@ -5,7 +5,7 @@ import contextlib
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
@@ -195,6 +195,8 @@ class RemoteServer:
             # The status says enough where the words are too many or break off.
             with contextlib.suppress(HitchpostError):
                 said = error_in_body(await self._answer(response, call).read(MAX_ERROR_BYTES))
+            if said is not None:
+                said = _without_key(said, call.headers.get("Authorization", "").removeprefix("Bearer "))
             meant = self.refusal(response.status, said, call.path, retry_after_s(response.headers))
             raise _NotTakenError(meant) if response.status in RETRIED_STATUSES and meant.is_retryable else meant
         encoding = response.headers.get("Content-Encoding", "identity")
@@ -248,6 +250,11 @@ def json_bytes(body: Any) -> bytes:
         return to_json(body)
     except PydanticSerializationError:
         return json.dumps(body).encode()
+
+
+def _without_key(error: ServerError, key: str) -> ServerError:
+    """Some servers quote the key that they refuse."""
+    return replace(error, message=error.message.replace(key, "…")) if key else error
 
 
 def _authorization(key: SecretStr | None) -> dict[str, str]:

@@ -189,14 +189,16 @@ def vectors(answer: Any, name: str) -> tuple[list[list[float]], Usage | None]:
 
 def _vector(value: Any) -> list[float]:
     if not isinstance(value, str):
-        return [number(item) for item in items(value)]
-    try:
-        data = base64.b64decode(value, validate=True)
-    except binascii.Error:
-        raise Unreadable("a vector") from None
-    if len(data) % 4:
-        raise Unreadable("a vector")
-    return list(struct.unpack(f"<{len(data) // 4}f", data))
+        vector = [number(item) for item in items(value)]
+    else:
+        try:
+            data = base64.b64decode(value, validate=True)
+            vector = [number(item) for (item,) in struct.iter_unpack("<f", data)]
+        except (binascii.Error, struct.error):
+            raise Unreadable("a vector") from None
+    if not vector:
+        raise Unreadable("an empty vector")
+    return vector
 
 
 def _reason(reason: str, name: str, *, has_calls: bool) -> FinishReason:
