@@ -38,6 +38,16 @@ class Exchange:
         await self._reader.read()
 
 
+async def stays_silent(exchange: Exchange) -> None:
+    await exchange.client_leaves()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
 Respond = Callable[[Exchange], Awaitable[None]]
 
 
