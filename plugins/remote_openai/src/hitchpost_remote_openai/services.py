@@ -8,7 +8,7 @@ MaxTokensField = Literal["max_tokens", "max_completion_tokens"]
 
 SchemaForm = Literal["json_schema", "json_object", "guided_json", "structured_outputs"]
 """How a server takes a JSON schema: in `response_format` as `json_schema` (OpenAI, vLLM, SGLang, llama.cpp, LM Studio, Hitchpost) or inside
-`json_object` (Together, Fireworks), or beside it as `guided_json` (older vLLM) or `structured_outputs` (newer vLLM, which takes `json_schema` too)."""
+`json_object` (Together, Fireworks), or beside it as `guided_json` (older vLLM) or `structured_outputs` (newer vLLM)."""
 
 
 @dataclass(frozen=True, slots=True)
