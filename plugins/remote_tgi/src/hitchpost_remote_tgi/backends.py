@@ -75,8 +75,8 @@ class Backend(ABC):
     async def info(self) -> ServerInfo | None:
         """What is known of the server now; None where nobody knows yet."""
 
-    async def may_try_again(self) -> bool:
-        """Whether a request that the server could not take is worth another attempt, as the server was only asleep."""
+    async def may_try_again(self, since: float) -> bool:
+        """Whether a request, sent at `since` on the clock of `time.monotonic()`, was not taken because the server was asleep."""
         return False
 
 
@@ -183,9 +183,9 @@ class EndpointBackend(Backend):
             return ServerInfo(self._endpoint.repository)
         return self._info
 
-    async def may_try_again(self) -> bool:
+    async def may_try_again(self, since: float) -> bool:
         """See `Backend`."""
-        return await self._endpoint.fell_asleep()
+        return await self._endpoint.has_slept(since)
 
 
 __all__ = ["Backend", "EndpointBackend", "OwnServer", "Serverless", "check_key", "fetch_info", "tgi_server"]

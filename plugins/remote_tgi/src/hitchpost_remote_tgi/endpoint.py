@@ -84,6 +84,7 @@ class Endpoint:
         self._server_url = ""
         self._waking: asyncio.Task[None] | None = None
         self._progress = ""
+        self._arrived_at = 0.0
         self.repository = ""
         """Of the model that it serves, as far as it is known."""
         self.is_awake = False
@@ -115,7 +116,7 @@ class Endpoint:
 
     async def check(self) -> None:
         """Raises the reason when the endpoint can't be asked now. One that is asleep can: the next request wakes it."""
-        if self._waking is not None and not self._waking.done():
+        if self._is_waking:
             raise BackendUnavailableError(self._progress)
         status = await self._look()
         if status.state not in ON_ITS_WAY:
@@ -131,19 +132,27 @@ class Endpoint:
             BackendUnavailableError: it did not get up in time, or can't.
         """
         if not self.is_awake:
-            if self._waking is None or self._waking.done():
-                self._begin_to_wake(await self._look())
-            if self._waking is not None:
+            if not self._is_waking:
+                status = await self._look()
+                # Meanwhile another request may have begun it.
+                if not (self._is_waking or self.is_awake):
+                    self._begin_to_wake(status)
+            if self._waking is not None and not self.is_awake:
                 await self._wait(self._waking, deadline)
         if self._server is None:
             raise BackendUnavailableError(f"{self._name} is not there")
         return self._server
 
-    async def fell_asleep(self) -> bool:
-        """Whether it went to sleep since it was last there; it is then woken by `awake`."""
+    async def has_slept(self, since: float) -> bool:
+        """Whether it was asleep at some time after `since`, on the clock of `time.monotonic()`; where it still is, `awake` wakes it."""
         status = await self._look()
-        self.is_awake = status.state == "running"
-        return not self.is_awake and status.state in ON_ITS_WAY
+        if status.state != "running":
+            self.is_awake = False
+        return status.state in ON_ITS_WAY and (not self.is_awake or self._arrived_at >= since)
+
+    @property
+    def _is_waking(self) -> bool:
+        return self._waking is not None and not self._waking.done()
 
     @property
     def _name(self) -> str:
@@ -160,6 +169,8 @@ class Endpoint:
         done, _ = await asyncio.wait({waking}, timeout=left_s)
         if not done:
             raise BackendUnavailableError(self._progress)
+        if waking.cancelled():
+            raise BackendUnavailableError(f"{self._name} is not waited for any more: its provider was stopped")
         await waking
 
     def _begin_to_wake(self, status: EndpointStatus) -> None:
@@ -203,7 +214,7 @@ class Endpoint:
 
     async def _arrive(self, status: EndpointStatus) -> None:
         await self._server_at(status.url)
-        self.is_awake = True
+        self.is_awake, self._arrived_at = True, time.monotonic()
         self._health_changed()
 
     async def _server_at(self, url: str) -> RemoteServer:

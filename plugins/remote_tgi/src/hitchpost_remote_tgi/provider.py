@@ -1,5 +1,6 @@
 """Models behind text-generation-inference. What is asked on which wire: `wires`; how answers become events: `generate_events`, `chat_events`."""
 
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
@@ -185,6 +186,7 @@ class TgiInference(InferenceProvider[RemoteConfig]):
         """The events of an answer; asked once more where nothing has come yet and the reason is known to be gone."""
         has_begun = has_slept = False
         while True:
+            since = time.monotonic()
             try:
                 server = await self._backend.server(context.deadline)
                 async with aclosing(self._ask(server, call, reader(), context, stream=stream)) as events:
@@ -197,7 +199,7 @@ class TgiInference(InferenceProvider[RemoteConfig]):
                     raise
                 call = call.shortened(exceeded)
             except BackendUnavailableError:
-                if has_begun or has_slept or not await self._backend.may_try_again():
+                if has_begun or has_slept or not await self._backend.may_try_again(since):
                     raise
                 has_slept = True
 
