@@ -177,8 +177,8 @@ class RemoteServer:
             lost = lost_before_answer(self.name, error)
             # Without the cause, which holds the request's headers.
             raise _NotTakenError(lost) if never_taken(error) else lost from None
-        except (AssertionError, RuntimeError):
-            # So aiohttp tells that the pool was closed under a request that had no connection yet.
+        except (AssertionError, AttributeError, RuntimeError):
+            # So aiohttp tells, in words that differ by version, that the pool was closed under a request that had no connection yet.
             if not session.closed:
                 raise
             raise BackendUnavailableError(f"the connections to {self.name} are closed") from None
