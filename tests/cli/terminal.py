@@ -55,6 +55,15 @@ class Terminal:
                 return
         raise AssertionError(f"Ctrl-C does not lead to {text!r}: {self.screen!r}")
 
+    def type_until(self, keys: str, text: str) -> None:
+        """Types the keys again until the text appears: a Ctrl-C that is still on its way drops what was typed before it."""
+        for _ in range(5):
+            self.type(keys)
+            with suppress(AssertionError):
+                self.wait_for(text, timeout_s=3)
+                return
+        raise AssertionError(f"typing {keys!r} does not lead to {text!r}: {self.screen!r}")
+
     def wait_for(self, text: str, timeout_s: float = 20.0) -> str:
         """What appeared up to and with the text; it is taken off `screen`."""
         give_up = time.monotonic() + timeout_s

@@ -141,8 +141,7 @@ def test_ctrl_c_pressed_twice_stops_the_answer_and_nothing_else(terminal: Termin
     terminal.interrupt()
 
     terminal.wait_for("(stopped)")
-    terminal.type("still there\n")
-    terminal.wait_for("\nstill there")
+    terminal.type_until("still there\n", "\nstill there")
 
 
 def test_unknown_model_leaves_the_one_in_use(terminal: Terminal) -> None:

@@ -15,8 +15,9 @@ NEVER_END = {str(token): -100 for token in range(2030, 2048)}
 STORY = {
     "model": "tiny-llama",
     "messages": [{"role": "user", "content": "What is Hitchpost?"}],
-    "temperature": 2.0,
     "n": 8,
+    "max_tokens": 1500,
+    "logit_bias": NEVER_END,
 }
 
 

@@ -62,6 +62,7 @@ def test_spent_quota_is_not_to_be_tried_again() -> None:
         ({"object": "error", "message": "no", "code": 404}, ServerError("no", "404")),
         ({"detail": "no"}, ServerError("no")),
         ({"detail": [{"loc": ["body", 0], "msg": "no"}]}, ServerError("body.0: no")),
+        ({"detail": [{"loc": True, "msg": "no"}]}, ServerError("no")),
         ({"message": "no"}, ServerError("no")),
         ({"message": "no", "choices": []}, None),
         ({"error": None, "choices": []}, None),

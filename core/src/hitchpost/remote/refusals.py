@@ -110,7 +110,8 @@ def find_server_error(answer: Any) -> ServerError | None:
     if isinstance(detail, str) and detail:
         return ServerError(detail)
     if isinstance(detail, list) and detail and isinstance(detail[0], dict) and "msg" in detail[0]:
-        where = ".".join(_text(part) for part in detail[0].get("loc") or ())
+        loc = detail[0].get("loc")
+        where = ".".join(_text(part) for part in loc) if isinstance(loc, list) else ""
         return ServerError(f"{where}: {_text(detail[0]['msg'])}" if where else _text(detail[0]["msg"]))
     message = answer.get("message")
     if isinstance(message, str) and message and answer.keys() <= {"message", "code", "type", "param", "status"}:
