@@ -39,6 +39,11 @@ class Capability(StrEnum):
     keyvalue_bank = "keyvalue_bank"
     keyword_bank = "keyword_bank"
     graph_bank = "graph_bank"
+    documents = "documents"
+    """Listing, reading, counting and deleting the documents of a bank."""
+    metadata_filter = "metadata_filter"
+    hybrid_query = "hybrid_query"
+    """A vector bank's query by words, or by words and vectors."""
 
 
 def _forces_a_call(request: Any) -> bool:

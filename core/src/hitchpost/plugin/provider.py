@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from hitchpost.api import (
     Agents,
+    BankStatistics,
     BatchInference,
     ChatCompletionRequest,
     ChatCompletionResponse,
@@ -23,9 +24,13 @@ from hitchpost.api import (
     CreateSessionResponse,
     CreateTurnRequest,
     DeleteAgentRequest,
+    DeleteDocumentsRequest,
+    DeleteDocumentsResponse,
     DeleteSessionRequest,
     EmbeddingsRequest,
     EmbeddingsResponse,
+    GetBankStatisticsRequest,
+    GetDocumentRequest,
     GetSessionRequest,
     GetStepRequest,
     GetStepResponse,
@@ -34,6 +39,9 @@ from hitchpost.api import (
     Inference,
     InferenceEvent,
     InsertDocumentsRequest,
+    InsertDocumentsResponse,
+    ListDocumentsRequest,
+    ListDocumentsResponse,
     LogEventRequest,
     Memory,
     MemoryBanks,
@@ -47,6 +55,7 @@ from hitchpost.api import (
     Safety,
     Session,
     Shields,
+    StoredDocument,
     StructuredLogEvent,
     Telemetry,
     Trace,
@@ -181,17 +190,38 @@ class SafetyProvider(Provider[ConfigT]):
 class MemoryProvider(Provider[ConfigT]):
     """A provider of the API memory.
 
-    Implement both methods; the memory bank is `context.resource`. Provider hooks (`list_memory_banks`, `register_memory_bank`,
-    `unregister_memory_bank`) are optional coroutine methods.
+    Implement the first two methods, and the others where the type declares the capability `documents`; the memory bank is
+    `context.resource`. Provider hooks (`list_memory_banks`, `register_memory_bank`, `unregister_memory_bank`) are optional coroutine
+    methods.
     """
 
-    async def insert_documents(self, request: InsertDocumentsRequest, context: RequestContext) -> None:
+    async def insert_documents(
+        self, request: InsertDocumentsRequest, context: RequestContext
+    ) -> InsertDocumentsResponse | None:
         """Put documents into a bank. See `hitchpost.api.Memory`."""
         raise self._unsupported("inserting documents")
 
     async def query_documents(self, request: QueryDocumentsRequest, context: RequestContext) -> QueryDocumentsResponse:
         """Find the chunks that fit a query best. See `hitchpost.api.Memory`."""
         raise self._unsupported("queries")
+
+    async def list_documents(self, request: ListDocumentsRequest, context: RequestContext) -> ListDocumentsResponse:
+        """A page of a bank's documents. See `hitchpost.api.Memory`."""
+        raise self._unsupported("lists of documents")
+
+    async def get_document(self, request: GetDocumentRequest, context: RequestContext) -> StoredDocument:
+        """One document with its chunks. See `hitchpost.api.Memory`."""
+        raise self._unsupported("reading documents")
+
+    async def delete_documents(
+        self, request: DeleteDocumentsRequest, context: RequestContext
+    ) -> DeleteDocumentsResponse:
+        """Let documents leave a bank. See `hitchpost.api.Memory`."""
+        raise self._unsupported("deleting documents")
+
+    async def get_bank_statistics(self, request: GetBankStatisticsRequest, context: RequestContext) -> BankStatistics:
+        """How much a bank holds. See `hitchpost.api.Memory`."""
+        raise self._unsupported("statistics of banks")
 
 
 class AgentsProvider(Provider[ConfigT]):
