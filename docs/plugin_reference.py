@@ -3,9 +3,11 @@
 import ast
 import importlib
 import inspect
+import itertools
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +98,8 @@ def public_modules() -> list[str]:
 
 def page() -> str:
     """The whole page."""
-    return "\n".join([INTRODUCTION, *_names(), *_declarations(), *_base_classes(), *_requests(), *_answers()])
+    parts = (_names(), _functions(), _enumerations(), _declarations(), _base_classes(), _requests(), _answers())
+    return "\n".join([INTRODUCTION, *itertools.chain(*parts)])
 
 
 def _names() -> Iterator[str]:
@@ -105,6 +108,33 @@ def _names() -> Iterator[str]:
         exported = importlib.import_module(module).__all__
         listed = textwrap.fill(", ".join(f"`{name}`" for name in exported), 150, break_on_hyphens=False)
         yield f"### `{module}`\n\n{listed}\n"
+
+
+def _functions() -> Iterator[str]:
+    yield "## Functions\n"
+    yield "| function | meaning |\n|---|---|"
+    for module in public_modules():
+        exported = importlib.import_module(module)
+        for name in exported.__all__:
+            if inspect.isfunction(function := getattr(exported, name)):
+                yield f"| `{_signature(function)}` of `{module}` | {_first_paragraph(inspect.getdoc(function) or '')} |"
+    yield ""
+
+
+def _enumerations() -> Iterator[str]:
+    yield "## Enumerations\n"
+    yield 'Their members are texts: `FinishReason.stop` and `"stop"` are equal.\n'
+    yield "| enumeration | members | meaning |\n|---|---|---|"
+    for module in public_modules():
+        exported = importlib.import_module(module)
+        kinds = (getattr(exported, name) for name in exported.__all__)
+        for kind in (kind for kind in kinds if inspect.isclass(kind) and issubclass(kind, StrEnum)):
+            if kind is Capability:
+                continue
+            docs = " ".join(f"`{name}`: {doc}" for name, _, _, doc in _own_fields(kind) if doc)
+            members = ", ".join(f"`{member.value}`" for member in kind)
+            yield f"| `{kind.__name__}` | {members} | {f'{_doc(kind)} {docs}'.strip()} |"
+    yield ""
 
 
 def _declarations() -> Iterator[str]:
@@ -232,8 +262,16 @@ def _kinds_table(title: str, kinds: tuple[type, ...]) -> str:
 def _method_row(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
     arguments = ", ".join(argument.arg for argument in node.args.args if argument.arg != "self")
     prefix = "async " * (isinstance(node, ast.AsyncFunctionDef) and not _is_generator(node))
-    first = (ast.get_docstring(node) or "").partition("\n\n")[0].replace("\n", " ")
-    return f"| `{prefix}{node.name}({arguments})` | {first} |"
+    return f"| `{prefix}{node.name}({arguments})` | {_first_paragraph(ast.get_docstring(node) or '')} |"
+
+
+def _signature(function: Callable[..., Any]) -> str:
+    prefix = "async " * inspect.iscoroutinefunction(function)
+    return f"{prefix}{function.__name__}({', '.join(inspect.signature(function).parameters)})"
+
+
+def _first_paragraph(doc: str) -> str:
+    return doc.partition("\n\n")[0].replace("\n", " ")
 
 
 def _is_generator(node: ast.AST) -> bool:
