@@ -129,3 +129,22 @@ def test_entry_that_its_provider_refuses_is_found_but_not_usable() -> None:
         Resolver(registry, ["p"]).get("mine")
 
     assert (refused.value.is_permanent, refused.value.provider_id) == (True, "p")
+
+
+def away(provider_id: str) -> None:
+    if provider_id == "q":
+        raise BackendUnavailableError("provider q is failed: nothing answers at http://localhost:1")
+
+
+def test_model_of_a_provider_that_can_not_be_asked_is_unavailable_with_its_reason() -> None:
+    registry = ResourceRegistry(Model, find_llama_model)
+
+    with pytest.raises(BackendUnavailableError, match="provider q is failed: nothing answers"):
+        Resolver(registry, ["p", "q"], away).get("q/small")
+
+
+def test_unknown_name_tells_of_providers_that_can_not_be_asked() -> None:
+    registry = ResourceRegistry(Model, find_llama_model)
+
+    with pytest.raises(NotFoundError, match="can't be asked now: provider q is failed: nothing answers"):
+        Resolver(registry, ["p", "q"], away).get("small")

@@ -1,6 +1,6 @@
 """From the identifier in a request to the resource that it names."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Generic
 
@@ -18,12 +18,19 @@ class Resolver(Generic[ResourceT]):
 
     Args:
         registry: the resources of one kind.
-        provider_ids: the providers that may own them, for messages.
+        provider_ids: the providers that may own them.
+        check_serving: raises BackendUnavailableError, with the reason, where the provider of an id can't serve.
     """
 
-    def __init__(self, registry: ResourceRegistry[ResourceT], provider_ids: Sequence[str]) -> None:
+    def __init__(
+        self,
+        registry: ResourceRegistry[ResourceT],
+        provider_ids: Sequence[str],
+        check_serving: Callable[[str], None] = lambda provider_id: None,
+    ) -> None:
         self._registry = registry
         self._provider_ids = provider_ids
+        self._check_serving = check_serving
 
     def get_entry(self, identifier: str) -> Entry[ResourceT]:
         """What `identifier` names, whether or not it can be used at present.
@@ -31,6 +38,7 @@ class Resolver(Generic[ResourceT]):
         Raises:
             NotFoundError: there is none.
             BadRequestError: several owners have it; the message lists them.
+            BackendUnavailableError: the provider that it names can't be asked what it has.
         """
         return self._registry.find(identifier) or self._by_other_name(identifier)
 
@@ -39,7 +47,7 @@ class Resolver(Generic[ResourceT]):
 
         Raises:
             NotFoundError, BadRequestError: as `get_entry`.
-            BackendUnavailableError: its provider refuses it at present.
+            BackendUnavailableError: as `get_entry`, or its provider refuses it at present.
         """
         entry = self.get_entry(identifier)
         if entry.problem is not None:
@@ -63,6 +71,7 @@ class Resolver(Generic[ResourceT]):
             ]
             if owned:
                 return owned[0]
+            self._check_serving(provider_id)
         named = self._registry.of_provider_resource(identifier)
         if named:
             return self._only_owner(identifier, named)
@@ -94,10 +103,18 @@ class Resolver(Generic[ResourceT]):
         more = " and more" if len(known) > NAMED_AT_MOST else ""
         listed = ", ".join(known[:NAMED_AT_MOST]) or "none"
         route = f"POST /alpha/{self._registry.kind.kind.replace('_', '-')}s/register"
+        away = "".join(f". It may be one of a provider that can't be asked now: {reason}" for reason in self._away())
         return NotFoundError(
-            f"{noun} {quoted(identifier, '`')} not served {by}. Registered: {listed}{more}. Register it with {route}",
+            f"{noun} {quoted(identifier, '`')} not served {by}. Registered: {listed}{more}. Register it with {route}{away}",
             param=f"{self._registry.kind.kind}_id",
         )
+
+    def _away(self) -> Iterator[str]:
+        for provider_id in self._provider_ids:
+            try:
+                self._check_serving(provider_id)
+            except BackendUnavailableError as error:
+                yield str(error)
 
 
 __all__ = ["Resolver"]

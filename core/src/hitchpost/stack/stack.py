@@ -149,8 +149,8 @@ class Stack:
         return sink  # type: ignore[no-any-return]
 
     def _resolver(self, api: Api) -> Resolver[Any]:
-        provider_ids = tuple(gate.provider_id for gate in self.providers if gate.api is api)
-        return Resolver(self._registries[api], provider_ids)
+        gates = {gate.provider_id: gate for gate in self.providers if gate.api is api}
+        return Resolver(self._registries[api], tuple(gates), lambda provider_id: gates[provider_id].check_serving())
 
     @property
     def registrations_problem(self) -> str | None:
