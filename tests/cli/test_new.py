@@ -13,9 +13,9 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("api", ["inference", "safety", "memory"])
-def test_new_provider_is_written_and_the_next_steps_are_said(api: str, hitchpost: Run, empty_folder: Path) -> None:
-    result = hitchpost("new", "provider", "my-backend", "--api", api)
+@pytest.mark.parametrize("kind", ["inference", "inference --remote", "safety", "memory"])
+def test_new_provider_is_written_and_the_next_steps_are_said(kind: str, hitchpost: Run, empty_folder: Path) -> None:
+    result = hitchpost("new", "provider", "my-backend", "--api", *kind.split())
 
     assert result.exit_code == 0, result.output
     assert (empty_folder / "hitchpost-my-backend/src/hitchpost_my_backend/provider.py").is_file()
@@ -38,6 +38,7 @@ def test_output_names_the_folder(hitchpost: Run, empty_folder: Path) -> None:
         (["Acme", "--api", "safety"], "can't be the name of a package"),
         (["scripted", "--api", "safety"], "choose another name than 'scripted'"),
         (["acme"], "Missing option '--api'"),
+        (["acme", "--api", "memory", "--remote"], "write it without --remote"),
         (["acme", "--api", "agents"], "'agents' is not one of"),
         (["acme", "--api", "safety", "--output", "."], "exists already"),
         (["acme", "--api", "safety", "--output", "absent/acme"], "can't be made"),

@@ -35,6 +35,7 @@ class Package:
     """A provider package in an environment of its own.
 
     Args:
+        is_remote: whether it stands in front of a server, which isn't there.
         sources: a folder with its run config, and with its tests where it has some.
     """
 
@@ -42,9 +43,12 @@ class Package:
     api: str
     environment: Environment
     sources: Path
+    is_remote: bool = False
 
 
-@pytest.fixture(scope="module", params=["inference", "safety", "memory", "example", "first-release"])
+@pytest.fixture(
+    scope="module", params=["inference", "inference --remote", "safety", "memory", "example", "first-release"]
+)
 def package(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
@@ -67,12 +71,15 @@ def package(
         case "example":
             environment.install(core, build_wheel(EXAMPLE, folder))
             return Package("acme", "inference", environment, EXAMPLE)
-        case api:
+        case written:
+            api, *options = written.split()
             environment.install(core)
             sources = folder / "made"
-            environment.run("hitchpost", "new", "provider", "my-backend", "--api", api, "--output", str(sources))
+            environment.run(
+                "hitchpost", "new", "provider", "my-backend", "--api", api, *options, "--output", str(sources)
+            )
             environment.install(core, build_wheel(sources, folder))
-            return Package("my-backend", api, environment, sources)
+            return Package("my-backend", api, environment, sources, is_remote="--remote" in options)
 
 
 def build_wheel(sources: Path, out: Path) -> Path:
@@ -112,6 +119,11 @@ def answer_of_memory(host: HostProcess, name: str) -> str:
     return str(post(host, "/alpha/memory/query", bank_id="notes", query="bread")["chunks"][0]["content"])
 
 
+def reason_of_failure(host: HostProcess, name: str) -> str:
+    [provider] = json.loads(host.get("/hitchpost/v1/providers"))["data"]
+    return f"{provider['provider_id']} is {provider['state']}: {provider['reason']}"
+
+
 ANSWERS = {
     "inference": (answer_of_inference, "Hello! I am {name}."),
     "safety": (answer_of_safety, "I can't talk about that."),
@@ -126,7 +138,8 @@ def test_package_is_found_beside_the_core_alone(package: Package) -> None:
 
     installed = package.environment.run("python", "-c", names).split()
 
-    assert (found["state"], found["offers"]) == ("loaded", [f"{package.api} inline::{package.name}"])
+    kind = "remote" if package.is_remote else "inline"
+    assert (found["state"], found["offers"]) == ("loaded", [f"{package.api} {kind}::{package.name}"])
     assert found["warnings"] == []
     ours = {name for name in installed if name.startswith("hitchpost")}
     assert ours == {"hitchpost", f"hitchpost-{package.name}"}
@@ -143,14 +156,17 @@ def test_package_is_marked_as_typed(package: Package) -> None:
 
 
 def test_package_serves_what_its_run_config_says(package: Package, host: HostProcess) -> None:
-    ask, expected = ANSWERS[package.api]
+    if package.is_remote:
+        ask, expected = reason_of_failure, "{name} is failed: MyBackend can't be reached"
+    else:
+        ask, expected = ANSWERS[package.api]
 
-    assert ask(host, package.name) == expected.format(name=package.name)
+    assert ask(host, package.name).startswith(expected.format(name=package.name))
 
 
 def test_package_passes_its_tests_and_the_kit(package: Package, tmp_path: Path) -> None:
     report_file = tmp_path / "report.json"
-    command = ["pytest", "-q", "-W", "error", "--import-mode=importlib", "--rootdir", str(tmp_path)]
+    command = ["pytest", "-q", "-W", "error", "--import-mode=importlib", "--rootdir", str(package.sources)]
 
     said = package.environment.run(
         "python",

@@ -15,8 +15,8 @@ from hitchpost.config.run_config import RunConfig
 from hitchpost.errors import ConfigError
 from hitchpost.scaffold import ProviderPackage
 
-APIS = [Api.inference, Api.safety, Api.memory]
-each_api = pytest.mark.parametrize("api", APIS, ids=str)
+KINDS = [(Api.inference, False), (Api.inference, True), (Api.safety, False), (Api.memory, False)]
+each_kind = pytest.mark.parametrize(("api", "is_remote"), KINDS)
 
 
 @pytest.mark.parametrize(
@@ -75,23 +75,25 @@ def test_name_that_nothing_has_is_free() -> None:
     ProviderPackage("nobody-has-this", Api.inference).check_is_free()
 
 
-@each_api
-def test_every_file_is_filled_in(api: Api, tmp_path: Path) -> None:
+@each_kind
+def test_every_file_is_filled_in(api: Api, is_remote: bool, tmp_path: Path) -> None:
     folder = tmp_path / "made"
 
-    written = ProviderPackage("my-backend", api).write(folder)
+    written = ProviderPackage("my-backend", api, is_remote).write(folder)
 
     found = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
     assert found == set(written)
     assert {"pyproject.toml", "README.md", "LICENSE", "run.yaml"} <= {str(path) for path in found}
-    assert not [path for path in found if "$" in (folder / path).read_text() or "template" in path.name]
+    # A run config's own placeholders are to stay.
+    left = [path for path in found if "$" in (folder / path).read_text().replace("${env.", "")]
+    assert not [*left, *(path for path in found if "template" in path.name)]
     for path in folder.rglob("*.py"):
         ast.parse(path.read_text(encoding="utf-8"))
 
 
-@each_api
-def test_package_requires_the_minor_version_that_wrote_it(api: Api, tmp_path: Path) -> None:
-    ProviderPackage("my-backend", api).write(tmp_path / "made")
+@each_kind
+def test_package_requires_the_minor_version_that_wrote_it(api: Api, is_remote: bool, tmp_path: Path) -> None:
+    ProviderPackage("my-backend", api, is_remote).write(tmp_path / "made")
 
     project = tomllib.loads((tmp_path / "made/pyproject.toml").read_text())["project"]
     major, minor, *_ = hitchpost.__version__.split(".")
@@ -102,9 +104,9 @@ def test_package_requires_the_minor_version_that_wrote_it(api: Api, tmp_path: Pa
     assert project["entry-points"] == {"hitchpost": {"my_backend": "hitchpost_my_backend.plugin"}}
 
 
-@each_api
-def test_run_config_names_the_type_that_the_plugin_declares(api: Api, tmp_path: Path) -> None:
-    ProviderPackage("my-backend", api).write(tmp_path / "made")
+@each_kind
+def test_run_config_names_the_type_that_the_plugin_declares(api: Api, is_remote: bool, tmp_path: Path) -> None:
+    ProviderPackage("my-backend", api, is_remote).write(tmp_path / "made")
 
     config = RunConfig.model_validate(yaml.safe_load((tmp_path / "made/run.yaml").read_text()))
     code = "from hitchpost_my_backend.plugin import provider_specs as s; print(s()[0].api.value, s()[0].provider_type)"
@@ -117,6 +119,11 @@ def test_run_config_names_the_type_that_the_plugin_declares(api: Api, tmp_path: 
     ).stdout.split()
     assert [config.providers[api][0].provider_type] == declared[1:]
     assert declared[0] == api
+
+
+def test_package_in_front_of_a_server_is_there_for_inference_only() -> None:
+    with pytest.raises(ConfigError, match="without --remote"):
+        ProviderPackage("acme", Api.memory, is_remote=True)
 
 
 def test_folder_that_exists_is_left_alone(tmp_path: Path) -> None:

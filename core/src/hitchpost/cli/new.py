@@ -18,14 +18,15 @@ def new() -> None:
 @new.command("provider")
 @click.argument("name")
 @click.option("--api", type=click.Choice(APIS), required=True, help="What it serves.")
+@click.option("--remote", "is_remote", is_flag=True, help="It stands in front of an HTTP server; for inference only.")
 @click.option(
     "--output",
     metavar="DIR",
     type=click.Path(path_type=Path),
     help="The folder to make; without it hitchpost-NAME, in the current folder.",
 )
-def new_provider(name: str, api: str, output: Path | None) -> None:
-    """Write a distribution with a provider type of its own, inline::NAME.
+def new_provider(name: str, api: str, is_remote: bool, output: Path | None) -> None:
+    """Write a distribution with a provider type of its own, inline::NAME or remote::NAME.
 
     It is complete: it can be installed, serves what run.yaml says, and its tests pass, the conformance kit among them. What it does is
     small, and its comments say where your backend goes.
@@ -33,7 +34,7 @@ def new_provider(name: str, api: str, output: Path | None) -> None:
     from hitchpost.api import Api
     from hitchpost.scaffold import ProviderPackage
 
-    package = ProviderPackage(name, Api(api))
+    package = ProviderPackage(name, Api(api), is_remote)
     package.check_is_free()
     folder = output or Path(package.distribution)
     files = package.write(folder)

@@ -29,17 +29,23 @@ class ProviderPackage:
     """What a new distribution and the things in it are called.
 
     Args:
-        name: what follows `inline::` in the provider type: lower-case words, with `-` or `_` between them.
+        name: what follows `inline::` or `remote::` in the provider type: lower-case words, with `-` or `_` between them.
         api: inference, safety or memory.
+        is_remote: whether it stands in front of an HTTP server; for inference only.
 
     Raises:
-        ConfigError: it can't be the name of a distribution and a module, or is too long.
+        ConfigError: it can't be the name of a distribution and a module, or is too long; or there is no such package.
     """
 
     name: str
     api: Api
+    is_remote: bool = False
 
     def __post_init__(self) -> None:
+        if self.is_remote and self.api is not Api.inference:
+            raise ConfigError(
+                f"there is no package to begin with for {self.api.value} in front of a server: write it without --remote, and change what it does"
+            )
         if self.name.startswith(("hitchpost-", "hitchpost_")):
             raise ConfigError(f"the name {self.name!r} gets {PREFIX!r} in front by itself; leave it out")
         if not _NAME.fullmatch(self.name) or len(self.name) > MAX_NAME_CHARS:
@@ -94,11 +100,11 @@ class ProviderPackage:
 
     @property
     def _provider_type(self) -> str:
-        return f"inline::{self.name}"
+        return f"{'remote' if self.is_remote else 'inline'}::{self.name}"
 
     def _files(self) -> Iterator[tuple[Path, str]]:
         templates = files("hitchpost.scaffold") / "templates" / "provider"
-        for group in ("any", self.api.value):
+        for group in ("any", f"remote_{self.api.value}" if self.is_remote else self.api.value):
             yield from _templates_of(templates / group)
 
     def _write_file(self, folder: Path, template: Path, text: str) -> Path:
@@ -111,6 +117,7 @@ class ProviderPackage:
             module_name=self.package.removeprefix("hitchpost_"),
             distribution=self.distribution,
             package=self.package,
+            env_name=self.package.removeprefix("hitchpost_").upper(),
             prefix="".join(word.capitalize() for word in re.split("[-_]", self.name)),
             hitchpost_versions=f">={major}.{minor},<{major}.{int(minor) + 1}",
         )
