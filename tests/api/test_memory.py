@@ -11,6 +11,7 @@ from hitchpost.api import (
     MemoryBankDocument,
     QueryDocumentsRequest,
     QueryDocumentsResponse,
+    QueryMode,
     routes_of,
 )
 
@@ -85,24 +86,43 @@ def test_query_has_its_defaults(fields: dict[str, Any]) -> None:
 
 def test_params_of_the_provider_are_kept() -> None:
     params = QueryDocumentsRequest.model_validate(
-        {"bank_id": "b", "query": "x", "params": {"max_chunks": 5.0, "mode": {"a": [1]}}}
+        {"bank_id": "b", "query": "x", "params": {"max_chunks": 5.0, "depth": {"a": [1]}}}
     ).params
 
-    assert params.model_dump() == {"max_chunks": 5, "score_threshold": 0.0, "mode": {"a": [1]}}
+    assert params.model_dump(exclude_none=True) == {"max_chunks": 5, "score_threshold": 0.0, "depth": {"a": [1]}}
 
 
 @pytest.mark.parametrize(
-    "params", [{"max_chunks": 0}, {"max_chunks": 10_001}, {"score_threshold": float("nan")}, {"max_chunks": None}, []]
+    "params",
+    [
+        {"max_chunks": 0},
+        {"max_chunks": 10_001},
+        {"score_threshold": float("nan")},
+        {"max_chunks": None},
+        {"mode": "sideways"},
+        {"filter": ["a"]},
+        {"filter": {"a": {"b": 1}}},
+        [],
+    ],
 )
 def test_params_without_sense_are_refused(params: Any) -> None:
     with pytest.raises(ValidationError):
         QueryDocumentsRequest.model_validate({"bank_id": "b", "query": "x", "params": params})
 
 
+@pytest.mark.parametrize("value", ["x", 1, 1.5, True, None, ["x", 1, None]])
+def test_filter_has_plain_values_or_lists_of_them(value: Any) -> None:
+    params = QueryDocumentsRequest.model_validate(
+        {"bank_id": "b", "query": "x", "params": {"mode": "hybrid", "filter": {"key": value}}}
+    ).params
+
+    assert (params.mode, params.filter) == (QueryMode.hybrid, {"key": value})
+
+
 def test_answer_has_two_lists_side_by_side() -> None:
     answer = QueryDocumentsResponse(chunks=[Chunk(content="x", token_count=1, document_id="d")], scores=[0.5])
 
-    assert answer.model_dump(mode="json") == {
+    assert answer.model_dump(mode="json", exclude_none=True) == {
         "chunks": [{"content": "x", "token_count": 1, "document_id": "d"}],
         "scores": [0.5],
     }

@@ -8,9 +8,18 @@ import pytest
 
 from hitchpost.api import (
     Api,
+    BankStatistics,
     Capability,
     Chunk,
+    DeleteDocumentsRequest,
+    DeleteDocumentsResponse,
+    DocumentReport,
+    GetBankStatisticsRequest,
+    GetDocumentRequest,
     InsertDocumentsRequest,
+    InsertDocumentsResponse,
+    ListDocumentsRequest,
+    ListDocumentsResponse,
     MemoryBank,
     QueryDocumentsRequest,
     QueryDocumentsResponse,
@@ -61,18 +70,22 @@ class Keeper(MemoryProvider[Any]):
         super().__init__(config, deps)
         self.go_on = asyncio.Event()
         self.failure: Exception | None = None
+        self.report: InsertDocumentsResponse | None = None
         self.asked = 0
         self.inserted: list[str] = []
 
     async def register_memory_bank(self, memory_bank: MemoryBank, context: RequestContext | None) -> None:
         pass
 
-    async def insert_documents(self, request: InsertDocumentsRequest, context: RequestContext) -> None:
+    async def insert_documents(
+        self, request: InsertDocumentsRequest, context: RequestContext
+    ) -> InsertDocumentsResponse | None:
         self.asked += 1
         await self.go_on.wait()
         if self.failure is not None:
             raise self.failure
         self.inserted += [document.document_id for document in request.documents]
+        return self.report
 
     async def query_documents(self, request: QueryDocumentsRequest, context: RequestContext) -> QueryDocumentsResponse:
         self.asked += 1
@@ -80,6 +93,31 @@ class Keeper(MemoryProvider[Any]):
         resource = "" if context.resource is None else context.resource.provider_resource_id
         chunk = Chunk(content=f"{self.deps.provider_id}/{resource}", token_count=1, document_id="d")
         return QueryDocumentsResponse(chunks=[chunk], scores=[1.0])
+
+    async def list_documents(self, request: ListDocumentsRequest, context: RequestContext) -> ListDocumentsResponse:
+        return ListDocumentsResponse(data=[], has_more=False)
+
+    async def delete_documents(
+        self, request: DeleteDocumentsRequest, context: RequestContext
+    ) -> DeleteDocumentsResponse:
+        self.asked += 1
+        await self.go_on.wait()
+        self.inserted = [name for name in self.inserted if name not in request.document_ids]
+        return DeleteDocumentsResponse(deleted=request.document_ids)
+
+    async def get_bank_statistics(self, request: GetBankStatisticsRequest, context: RequestContext) -> BankStatistics:
+        return BankStatistics(document_count=len(self.inserted), chunk_count=0, token_count=0)
+
+
+ALL = frozenset(
+    {
+        Capability.vector_bank,
+        Capability.keyword_bank,
+        Capability.documents,
+        Capability.metadata_filter,
+        Capability.hybrid_query,
+    }
+)
 
 
 def config(**limits: Any) -> dict[str, Any]:
@@ -199,7 +237,122 @@ async def test_bank_of_the_config_whose_type_the_owner_lacks_can_not_be_used(plu
             await stack.get_router(Api.memory).query_documents(query(), CONTEXT)
 
 
+# --- what only some providers can be asked for ---
+
+
+DOCUMENT_OPERATIONS: dict[str, Any] = {
+    "list_documents": ListDocumentsRequest(bank_id="one"),
+    "get_document": GetDocumentRequest(bank_id="one", document_id="d"),
+    "delete_documents": DeleteDocumentsRequest(bank_id="one", document_ids=["d"]),
+    "get_bank_statistics": GetBankStatisticsRequest(bank_id="one"),
+}
+
+
+@pytest.mark.parametrize("operation", DOCUMENT_OPERATIONS)
+async def test_documents_of_a_provider_that_does_not_show_them_are_unsupported(operation: str, stack: Any) -> None:
+    memory = stack.get_router(Api.memory)
+
+    with pytest.raises(UnsupportedError, match="provider foo can't list, read, count or delete") as refused:
+        await getattr(memory, operation)(DOCUMENT_OPERATIONS[operation], CONTEXT)
+
+    assert refused.value.param == "bank_id"
+
+
+@pytest.mark.parametrize(
+    ("params", "param"),
+    [
+        ({"filter": {"language": "en"}}, "params.filter"),
+        ({"mode": "keyword"}, "params.mode"),
+        ({"mode": "hybrid"}, "params.mode"),
+    ],
+)
+async def test_query_that_the_owner_can_not_do_is_unsupported(params: Any, param: str, stack: Any) -> None:
+    asked = QueryDocumentsRequest.model_validate({"bank_id": "one", "query": "x", "params": params})
+
+    with pytest.raises(UnsupportedError, match=f"{param}: provider foo") as refused:
+        await stack.get_router(Api.memory).query_documents(asked, CONTEXT)
+
+    assert refused.value.param == param
+    assert provider(stack, Api.memory, "foo").asked == 0
+
+
+@pytest.fixture
+async def able_stack(plugged: Plugged) -> AsyncIterator[Any]:
+    """A stack with one provider of memory that declares all there is, with the vector bank `one` and the keyword bank `words`."""
+    plugged.add(Keeper, "inline::keeper", api="memory", capabilities=ALL)
+    banks = [
+        {"memory_bank_id": "one", "params": VECTOR},
+        {"memory_bank_id": "words", "params": {"memory_bank_type": "keyword"}},
+    ]
+    providers = {"memory": [{"provider_id": "foo", "provider_type": "inline::keeper"}]}
+    async with plugged.running({"providers": providers, "memory_banks": banks}) as stack:
+        provider(stack, Api.memory, "foo").go_on.set()
+        yield stack
+
+
+@pytest.mark.parametrize(
+    ("bank_id", "params"),
+    [
+        ("one", {"mode": "vector"}),
+        ("one", {"mode": "hybrid", "filter": {}}),
+        ("one", {"mode": "keyword"}),
+        ("words", {"mode": "keyword"}),
+    ],
+)
+async def test_query_that_the_owner_can_do_reaches_it(bank_id: str, params: Any, able_stack: Any) -> None:
+    asked = QueryDocumentsRequest.model_validate({"bank_id": bank_id, "query": "x", "params": params})
+
+    assert (await able_stack.get_router(Api.memory).query_documents(asked, CONTEXT)).scores == [1.0]
+
+
+@pytest.mark.parametrize("mode", ["vector", "hybrid"])
+async def test_bank_without_vectors_has_no_other_mode(mode: str, able_stack: Any) -> None:
+    asked = QueryDocumentsRequest.model_validate({"bank_id": "words", "query": "x", "params": {"mode": mode}})
+
+    with pytest.raises(UnsupportedError, match=f"a keyword bank can't be searched by {mode}"):
+        await able_stack.get_router(Api.memory).query_documents(asked, CONTEXT)
+
+
+async def test_documents_are_asked_of_their_owner(able_stack: Any) -> None:
+    memory = able_stack.get_router(Api.memory)
+    await memory.insert_documents(insertion(), CONTEXT)
+
+    counted = await memory.get_bank_statistics(GetBankStatisticsRequest(bank_id="one"), CONTEXT)
+    deleted = await memory.delete_documents(DeleteDocumentsRequest(bank_id="one", document_ids=["d"]), CONTEXT)
+
+    assert (counted.document_count, deleted.deleted) == (1, ["d"])
+    assert (await memory.list_documents(ListDocumentsRequest(bank_id="one"), CONTEXT)).has_more is False
+
+
+async def test_deletion_runs_to_its_end_though_the_caller_left(able_stack: Any) -> None:
+    keeper = provider(able_stack, Api.memory, "foo")
+    memory = able_stack.get_router(Api.memory)
+    await memory.insert_documents(insertion(), CONTEXT)
+    keeper.go_on.clear()
+    request = DeleteDocumentsRequest(bank_id="one", document_ids=["d"])
+    task = asyncio.create_task(memory.delete_documents(request, CONTEXT))
+    await until(lambda: keeper.asked == 2)
+
+    task.cancel()
+    await asyncio.wait([task])
+    keeper.go_on.set()
+
+    await until(lambda: keeper.inserted == [])
+    assert task.cancelled()
+
+
 # --- insertions ---
+
+
+REPORT = InsertDocumentsResponse(documents=[DocumentReport(document_id="d", chunk_count=0, error="it can't be read")])
+ALL_IN = InsertDocumentsResponse(documents=[DocumentReport(document_id="d")])
+
+
+@pytest.mark.parametrize(("said", "answered"), [(None, ALL_IN), (REPORT, REPORT)], ids=["nothing", "report"])
+async def test_insertion_has_a_report_for_each_document(said: Any, answered: Any, stack: Any) -> None:
+    provider(stack, Api.memory, "foo").report = said
+
+    assert await stack.get_router(Api.memory).insert_documents(insertion(), CONTEXT) == answered
 
 
 async def test_insertion_runs_to_its_end_though_the_caller_left(stack: Any) -> None:

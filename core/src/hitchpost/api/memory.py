@@ -162,6 +162,11 @@ class InsertDocumentsResponse(WireModel):
 
     documents: list[DocumentReport]
 
+    @property
+    def failed(self) -> list[DocumentReport]:
+        """Those that did not go in."""
+        return [report for report in self.documents if report.error is not None]
+
 
 class ListDocumentsResponse(WireModel):
     """A page of documents."""

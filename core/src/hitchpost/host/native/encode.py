@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
+from types import UnionType
+from typing import Any, get_args
 
 from hitchpost.api import (
     BatchChatCompletionResponse,
@@ -11,10 +12,13 @@ from hitchpost.api import (
     CompletionResponse,
     EmbeddingsResponse,
     FinishReason,
+    InsertDocumentsResponse,
+    QueryDocumentsResponse,
     TokenLogprob,
     ToolCall,
     shallow_arguments,
 )
+from hitchpost.errors import BadRequestError, quoted
 from hitchpost.host.native import wire
 
 STOP_REASONS: dict[FinishReason, wire.StopReasonName] = {
@@ -26,6 +30,10 @@ STOP_REASONS: dict[FinishReason, wire.StopReasonName] = {
 }
 LOWEST_LOGPROB = -9999.0
 """In place of minus infinity, which JSON can't say."""
+FAILURES_NAMED = 20
+"""How many documents that did not go in an error message lists."""
+FAILURE_CHARS = 300
+"""How much of each one's reason it repeats."""
 
 
 # --- whole answers ---
@@ -88,12 +96,43 @@ def batch_completion(answer: BatchCompletionResponse) -> wire.BatchAnswer:
     }
 
 
+def insertion(answer: InsertDocumentsResponse) -> None:
+    """The answer of memory/insert has nothing in it.
+
+    Raises:
+        BadRequestError: some of the documents did not go in; the message says which, why, and that the others are there.
+    """
+    failed = answer.failed
+    if not failed:
+        return
+    named = [f"{quoted(report.document_id)}: {(report.error or '')[:FAILURE_CHARS]}" for report in failed]
+    if len(failed) > FAILURES_NAMED:
+        named[FAILURES_NAMED:] = [f"and {len(failed) - FAILURES_NAMED} more"]
+    went_in = len(answer.documents) - len(failed)
+    others = f"; the other {went_in} went in" if went_in else ""
+    raise BadRequestError(
+        f"{len(failed)} of {len(answer.documents)} documents did not go in{others}. {'; '.join(named)}",
+        param="documents",
+    )
+
+
+def query_documents(answer: QueryDocumentsResponse) -> wire.QueryDocumentsAnswer:
+    """The answer of memory/query: chunks without what clients of this wire don't know."""
+    chunks: list[wire.ChunkAnswer] = [
+        {"content": chunk.content, "token_count": chunk.token_count, "document_id": chunk.document_id}
+        for chunk in answer.chunks
+    ]
+    return {"chunks": chunks, "scores": answer.scores}
+
+
 ENCODED: dict[type, tuple[Callable[[Any], Any], type]] = {
     ChatCompletionResponse: (chat_completion, wire.ChatCompletionAnswer),
     CompletionResponse: (completion, wire.CompletionAnswer),
     EmbeddingsResponse: (embeddings, wire.EmbeddingsAnswer),
     BatchChatCompletionResponse: (batch_chat_completion, wire.BatchAnswer),
     BatchCompletionResponse: (batch_completion, wire.BatchAnswer),
+    InsertDocumentsResponse: (insertion, type(None)),
+    QueryDocumentsResponse: (query_documents, wire.QueryDocumentsAnswer),
 }
 """Per type of answer whose native form differs: what writes it, and that form."""
 
@@ -102,6 +141,12 @@ def native_answer(answer: Any) -> Any:
     """An operation's answer in its native form."""
     encoded = ENCODED.get(type(answer))
     return answer if encoded is None else encoded[0](answer)
+
+
+def native_form(answer: Any) -> Any:
+    """The type of an operation's answer in its native form."""
+    kinds = get_args(answer) if isinstance(answer, UnionType) else (answer,)
+    return next((ENCODED[kind][1] for kind in kinds if kind in ENCODED), answer)
 
 
 # --- parts ---
@@ -142,7 +187,10 @@ __all__ = [
     "chat_completion",
     "completion",
     "embeddings",
+    "insertion",
     "logprobs",
     "native_answer",
+    "native_form",
     "native_tool_call",
+    "query_documents",
 ]

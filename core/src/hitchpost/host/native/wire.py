@@ -4,7 +4,7 @@ from typing import Any, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
-from hitchpost.api import Step, StepType, Turn
+from hitchpost.api import InterleavedContent, Step, StepType, Turn
 
 
 class TokenLogProbs(TypedDict):
@@ -90,6 +90,21 @@ class EmbeddingsAnswer(TypedDict):
     embeddings: list[list[float]]
 
 
+class ChunkAnswer(TypedDict):
+    """A piece of a document."""
+
+    content: InterleavedContent
+    token_count: int
+    document_id: str
+
+
+class QueryDocumentsAnswer(TypedDict):
+    """Answer of memory/query: chunks and their scores, side by side, best first."""
+
+    chunks: list[ChunkAnswer]
+    scores: list[float]
+
+
 class TurnEventAnswer(TypedDict):
     """A step of a streamed turn; which fields are there follows from `event_type`."""
 
@@ -122,10 +137,12 @@ __all__ = [
     "ChatChunkAnswer",
     "ChatCompletionAnswer",
     "ChatEventAnswer",
+    "ChunkAnswer",
     "CompletionAnswer",
     "CompletionChunkAnswer",
     "CompletionMessageAnswer",
     "EmbeddingsAnswer",
+    "QueryDocumentsAnswer",
     "StopReasonName",
     "TokenLogProbs",
     "ToolCallAnswer",

@@ -49,7 +49,7 @@ class Retrieval:
         """Put attachments into the session's bank, which is registered when it is first needed.
 
         Raises:
-            BadRequestError: the agent has no memory tool.
+            BadRequestError: the agent has no memory tool, or an attachment can't be read.
             UnsupportedError: the host serves no memory.
         """
         if self.tool is None:
@@ -65,7 +65,10 @@ class Retrieval:
             for item in attachments
         ]
         inserted = InsertDocumentsRequest(bank_id=bank.identifier, documents=documents)
-        await memory.insert_documents(inserted, self._context)
+        answer = await memory.insert_documents(inserted, self._context)
+        for number, report in enumerate(answer.documents if answer else ()):
+            if report.error is not None:
+                raise BadRequestError(f"attachments.{number}: {report.error}", param=f"attachments.{number}")
         return bank
 
     async def find(
