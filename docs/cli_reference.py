@@ -28,7 +28,7 @@ or of a plugin's command. Text from a host or a plugin is printed without contro
 | variable | meaning |
 |---|---|
 | `HITCHPOST_DEBUG` | when set, an unexpected error shows its traceback |
-| `HITCHPOST_URL` | the running host that `chat` and `models` talk to; an OpenAI `base_url`, which ends in `/v1`, does as well |
+| `HITCHPOST_URL` | the running host that `chat`, `models` and the like talk to; an OpenAI `base_url`, which ends in `/v1`, does as well |
 | `HITCHPOST_LOG_FORMAT` | `text` or `json`: how `run` logs, to stderr |
 | `HITCHPOST_LOG_LEVEL` | `DEBUG` (a line for every request), `INFO` (the default: requests that failed, with their ids), `WARNING` or `ERROR` |
 

@@ -344,7 +344,7 @@ def _default(value: ast.expr | None) -> str:
         case ast.Call(keywords=keywords):
             factory = [ast.unparse(keyword.value) for keyword in keywords if keyword.arg == "default_factory"]
             plain = [ast.unparse(keyword.value) for keyword in keywords if keyword.arg == "default"]
-            empty = {"dict": "{}", "list": "[]"}
+            empty = {"dict": "{}", "list": "[]", "_own_jobs": "a board of its own"}
             return empty.get(factory[0], f"{factory[0]}()") if factory else plain[0] if plain else ast.unparse(value)
         case ast.Lambda():
             return "does nothing"

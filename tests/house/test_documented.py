@@ -15,6 +15,7 @@ from hitchpost.host.openai.errors import OPENAI
 from hitchpost.host.openai.routes import openai_routes
 from hitchpost.host.openapi import openapi_document
 from hitchpost.host.operations import operation_routes
+from hitchpost.host.own.errors import OWN
 from hitchpost.host.own.routes import own_routes
 from hitchpost.plugin import ProviderSpec, hookspecs
 from hitchpost.plugin.declarations import load_import_string
@@ -76,8 +77,12 @@ def all_errors(kind: type[HitchpostError] = HitchpostError) -> Iterator[Hitchpos
             yield from all_errors(below)
 
 
-def test_errors_page_lists_every_code_of_the_openai_surface_with_its_status() -> None:
-    sent = {(OPENAI.error_body(error)["error"]["code"], OPENAI.status(error)) for error in all_errors()}
+def test_errors_page_lists_every_code_of_the_envelope_with_its_status() -> None:
+    sent = {
+        (surface.error_body(error)["error"]["code"], surface.status(error))
+        for error in all_errors()
+        for surface in (OPENAI, OWN)
+    }
     for status in range(400, 600):
         code = OPENAI.http_error_body(status, "", "")["error"]["code"]
         sent |= {(code, status)} if code else set()

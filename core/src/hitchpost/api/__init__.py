@@ -94,6 +94,7 @@ from hitchpost.api.inference import (
     Inference,
 )
 from hitchpost.api.inspect import HealthInfo, Inspect, ProviderInfo, RouteInfo
+from hitchpost.api.jobs import Job, JobFailure, JobProgress, JobRunner, JobState
 from hitchpost.api.memory import (
     BankStatistics,
     Chunk,
@@ -114,6 +115,7 @@ from hitchpost.api.memory import (
     QueryMode,
     QueryParams,
     StoredDocument,
+    metadata_fits,
 )
 from hitchpost.api.memory_banks import (
     BankParams,
@@ -280,6 +282,11 @@ __all__ = [
     "InsertDocumentsResponse",
     "Inspect",
     "InterleavedContent",
+    "Job",
+    "JobFailure",
+    "JobProgress",
+    "JobRunner",
+    "JobState",
     "JsonObjectResponseFormat",
     "JsonSchemaResponseFormat",
     "KeyValueBankChoice",

@@ -57,10 +57,30 @@ class HostClient:
 
     async def list_providers(self) -> list[dict[str, Any]]:
         """The configured providers with their states."""
-        found = await self._ask("GET", "/hitchpost/v1/providers")
+        return await self._list("providers")
+
+    async def list_jobs(self) -> list[dict[str, Any]]:
+        """What the providers do in the background, and did, the newest first."""
+        return await self._list("jobs")
+
+    async def get_job(self, job_id: str) -> dict[str, Any]:
+        """A job as it is now."""
+        return self._job(await self._ask("GET", f"/hitchpost/v1/jobs/{quote(job_id, safe='')}"))
+
+    async def cancel_job(self, job_id: str) -> dict[str, Any]:
+        """The job after it was told to end."""
+        return self._job(await self._ask("POST", f"/hitchpost/v1/jobs/{quote(job_id, safe='')}/cancel"))
+
+    def _job(self, found: Any) -> dict[str, Any]:
+        if not isinstance(found, dict) or "state" not in found:
+            raise CommandError(f"what answers at {self._url} is not Hitchpost: it describes no job")
+        return found
+
+    async def _list(self, what: str) -> list[dict[str, Any]]:
+        found = await self._ask("GET", f"/hitchpost/v1/{what}")
         listed = found.get("data") if isinstance(found, dict) else None
         if not isinstance(listed, list) or not all(isinstance(item, dict) for item in listed):
-            raise CommandError(f"what answers at {self._url} is not Hitchpost: it lists no providers")
+            raise CommandError(f"what answers at {self._url} is not Hitchpost: it lists no {what}")
         return listed
 
     async def get_model_id(self, name: str) -> str:

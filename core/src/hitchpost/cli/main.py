@@ -12,6 +12,7 @@ from hitchpost.cli.completion import completion
 from hitchpost.cli.config import config
 from hitchpost.cli.configure import configure
 from hitchpost.cli.groups import ExtensibleGroup
+from hitchpost.cli.jobs import jobs
 from hitchpost.cli.new import new
 from hitchpost.cli.output import CommandError, SetupError, prepare_streams
 from hitchpost.cli.plugins import plugins
@@ -53,7 +54,7 @@ def program() -> None:
     """Hitchpost hosts Llama-stack-style AI backends."""
 
 
-for command in (run, chat, models, shields, memory_banks, plugins, providers, config, configure, new, completion):
+for command in (run, chat, models, shields, memory_banks, jobs, plugins, providers, config, configure, new, completion):
     program.add_command(command)
 
 

@@ -16,6 +16,7 @@ from hitchpost.host.metrics import HostMetrics
 from hitchpost.host.native.errors import NATIVE
 from hitchpost.host.openai.errors import OPENAI
 from hitchpost.host.operations import OPERATIONS
+from hitchpost.host.own.errors import OWN
 from hitchpost.host.surface import Surface, client_error, error_response, http_error_response
 from hitchpost.routing import Span, Tracer
 
@@ -73,8 +74,10 @@ def request_middleware(
 
 def _surface_of(path: str) -> tuple[bool, Surface]:
     """Whether the path is one of the host's own operations, and the dialect in which its errors are written."""
-    if path == "/v1" or path.startswith(("/v1/", "/hitchpost/")):
+    if path == "/v1" or path.startswith("/v1/"):
         return False, OPENAI
+    if path.startswith("/hitchpost/"):
+        return False, OWN
     return path in OPERATIONS, NATIVE
 
 

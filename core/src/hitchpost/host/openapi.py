@@ -13,7 +13,7 @@ from pydantic.json_schema import JsonSchemaMode
 from hitchpost import __version__
 from hitchpost.api import NATIVE_PREFIX, PROTOCOLS, routes_of
 from hitchpost.host.exchange import PROVIDER_DATA_HEADERS
-from hitchpost.host.native.encode import ENCODED
+from hitchpost.host.native.encode import native_form
 from hitchpost.host.native.streams import STREAMED
 from hitchpost.host.openai.answers import Error
 from hitchpost.host.openai.routes import OPENAI_ROUTES
@@ -99,14 +99,13 @@ def _native_operations() -> Iterator[_Operation]:
     for api, protocol in PROTOCOLS.items():
         for route in routes_of(protocol):
             method = getattr(protocol, route.operation)
-            answer = get_type_hints(method)["return"]
             yield _Operation(
                 verb=route.verb,
                 path=NATIVE_PREFIX + route.path,
                 tag=f"native: {api.value}",
                 summary=_first_line(method),
                 request=route.request if route.verb == "POST" else None,
-                answer=ENCODED[answer][1] if answer in ENCODED else answer,
+                answer=native_form(get_type_hints(method)["return"]),
                 chunk=STREAMED[route.request][1] if route.stream_operation else None,
                 parameters=_query_parameters(route.request) if route.verb == "GET" else [],
             )
@@ -114,35 +113,47 @@ def _native_operations() -> Iterator[_Operation]:
 
 def _openai_operations() -> Iterator[_Operation]:
     for route in OPENAI_ROUTES:
-        names = re.findall(r"\{(\w+)(?::[^}]*)?\}", route.path)
         yield _Operation(
             verb=route.verb,
-            path=re.sub(r"\{(\w+):[^}]*\}", r"{\1}", route.path),
+            path=_plain_path(route.path),
             tag="openai",
             summary=_first_line(route.handler),
             request=route.request,
             answer=route.answer,
             chunk=route.chunk,
             error=Error,
-            parameters=[{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names],
+            parameters=_path_parameters(route.path),
         )
 
 
 def _own_operations() -> Iterator[_Operation]:
     for route in OWN_ROUTES:
+        in_query = route.request if route.verb != "POST" else None
         yield _Operation(
             verb=route.verb,
-            path=route.path,
+            path=_plain_path(route.path),
             tag="hitchpost",
             summary=_first_line(route.handler),
+            request=route.request if route.verb == "POST" else None,
             answer=route.answer,
             error=Error,
+            parameters=[*_path_parameters(route.path), *(_query_parameters(in_query) if in_query else ())],
         )
 
 
 def _host_operations() -> Iterator[_Operation]:
     for path, text in OPERATION_TEXTS.items():
         yield _Operation(verb="GET", path=path, tag="operations", summary=text)
+
+
+def _plain_path(path: str) -> str:
+    """A path of aiohttp's without the patterns of its parameters."""
+    return re.sub(r"\{(\w+):[^}]*\}", r"{\1}", path)
+
+
+def _path_parameters(path: str) -> list[Json]:
+    names = re.findall(r"\{(\w+)(?::[^}]*)?\}", path)
+    return [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
 
 
 def _query_parameters(request: type[BaseModel]) -> list[Json]:

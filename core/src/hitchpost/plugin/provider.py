@@ -40,6 +40,7 @@ from hitchpost.api import (
     InferenceEvent,
     InsertDocumentsRequest,
     InsertDocumentsResponse,
+    JobRunner,
     ListDocumentsRequest,
     ListDocumentsResponse,
     LogEventRequest,
@@ -70,6 +71,14 @@ from hitchpost.plugin.collect import collect_chat, collect_completion
 ConfigT = TypeVar("ConfigT", bound=BaseModel)
 
 
+def _own_jobs() -> JobRunner:
+    """For a provider that runs without a host, as in its own tests."""
+    # Discovery imports this module, and need not pay for asyncio.
+    from hitchpost.plugin.jobs import JobBoard
+
+    return JobBoard()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderDeps:
     """What the host hands to a provider's factory: one attribute per API that it `needs` or `uses`, else None, and the following."""
@@ -80,6 +89,8 @@ class ProviderDeps:
     log: logging.Logger
     health_changed: Callable[[], None] = lambda: None
     """To be called, in the event loop, when `health` would answer otherwise than before: the host asks it at once, and not some seconds later."""
+    jobs: JobRunner = field(default_factory=_own_jobs)
+    """Runs what takes longer than a request may; callers watch it at `/hitchpost/v1/jobs`."""
     inference: Inference | None = None
     models: Models | None = None
     safety: Safety | None = None

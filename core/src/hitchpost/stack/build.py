@@ -14,6 +14,7 @@ from hitchpost.errors import BackendUnavailableError, ConfigError, HitchpostErro
 from hitchpost.plugin import Provider, ProviderDeps
 from hitchpost.plugin.declarations import load_import_string
 from hitchpost.plugin.foreign import describe, is_failure
+from hitchpost.plugin.jobs import ProviderJobs
 from hitchpost.plugin.manager import HookManager
 from hitchpost.routing import ProviderGate, ProviderState
 from hitchpost.stack.plan import ProviderPlan
@@ -39,6 +40,7 @@ class Supervisor:
         gate: where its state is shown and its requests come through.
         hooks: knows the provider's hooks while it runs.
         deps: made anew for each attempt.
+        jobs: what the provider runs in the background; cancelled whenever it stops.
         synchronize: called after each successful start, and now and then, to announce its resources and ask what it serves;
             its argument says whether the provider has just started.
         withdraw: called when it no longer serves.
@@ -50,6 +52,7 @@ class Supervisor:
         gate: ProviderGate,
         hooks: HookManager,
         deps: Callable[[], ProviderDeps],
+        jobs: ProviderJobs,
         synchronize: Callable[[bool], Awaitable[None]],
         withdraw: Callable[[], None],
     ) -> None:
@@ -57,6 +60,7 @@ class Supervisor:
         self.gate = gate
         self._hooks = hooks
         self._deps = deps
+        self._jobs = jobs
         self._synchronize = synchronize
         self._withdraw = withdraw
         self._task: asyncio.Task[None] | None = None
@@ -137,7 +141,7 @@ class Supervisor:
             raise ConfigError(f"provider {self.plan.provider_id} has no provider type")
         try:
             provider = load_import_string(spec.factory)(
-                self.plan.config, replace(self._deps(), health_changed=self._health_changed.set)
+                self.plan.config, replace(self._deps(), health_changed=self._health_changed.set, jobs=self._jobs)
             )
         except StopIteration as error:
             # A future can't hold one: the thread that runs this would never be heard of again.
@@ -181,6 +185,7 @@ class Supervisor:
     async def _stop_provider(self) -> None:
         provider, self.gate.provider = self.gate.provider, None
         self._hooks.unregister_provider(self.plan.api, self.plan.provider_id)
+        await self._jobs.cancel_all(STOP_TIMEOUT_S)
         if provider is None:
             return
         try:

@@ -13,6 +13,7 @@ from hitchpost.errors import UnsupportedError
 from hitchpost.plugin import ProviderDeps
 from hitchpost.plugin.catalog import Catalog, build_catalog
 from hitchpost.plugin.discovery import Plugins, PluginSelection, discover_plugins
+from hitchpost.plugin.jobs import JobBoard, ProviderJobs
 from hitchpost.registry import REGISTRY_APIS, Persistence, RegisteredResources
 from hitchpost.routing import (
     AgentsRouter,
@@ -48,6 +49,8 @@ class Stack:
         self.server: ServerConfig = plan.server
         self.notes = plan.notes
         self.plugins = plugins
+        self.jobs = JobBoard()
+        """What providers do in the background."""
         self._name = plan.name
         self._catalog = catalog
         has_telemetry = any(planned.api is Api.telemetry for planned in plan.providers)
@@ -194,6 +197,7 @@ class Stack:
             callers = [other for other in self._supervisors if supervisor.plan.api in other.plan.calls]
             steps.append(supervisor.stop(after=[other.stopped for other in callers]))
         await asyncio.gather(*steps)
+        await self.jobs.close(STOP_TIMEOUT_S)
         await self._persistence.stop()
 
     def _supervisor(self, planned: ProviderPlan) -> Supervisor:
@@ -221,7 +225,8 @@ class Stack:
             if planned.api in self._announcers:
                 self._announcers[planned.api].forget_discovered(planned.provider_id)
 
-        return Supervisor(planned, gate, self.plugins.manager, deps, synchronize, withdraw)
+        jobs = ProviderJobs(self.jobs, planned.provider_id)
+        return Supervisor(planned, gate, self.plugins.manager, deps, jobs, synchronize, withdraw)
 
 
 def select_plugins(config: RunConfig | None, file: Path | None = None) -> PluginSelection:

@@ -1,5 +1,6 @@
 """Errors in OpenAI's envelope."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from hitchpost.errors import HitchpostError, NotFoundError, UnauthenticatedError
@@ -19,9 +20,18 @@ _PARAMS = {"model_id": "model", "content": "prompt", "contents": "input"}
 
 
 class OpenAISurface:
-    """`{"error": {"message", "type", "param", "code"}}` for every failure."""
+    """`{"error": {"message", "type", "param", "code"}}` for every failure.
 
-    name = "openai"
+    Args:
+        name: of the surface, in metrics and spans.
+        codes: what errors are called that have another name here than their own.
+        params: the same of fields.
+    """
+
+    def __init__(self, name: str, codes: Mapping[type[HitchpostError], str], params: Mapping[str, str]) -> None:
+        self.name = name
+        self._codes = codes
+        self._params = params
 
     def status(self, error: HitchpostError) -> int:
         """See `Surface`."""
@@ -29,8 +39,8 @@ class OpenAISurface:
 
     def error_body(self, error: HitchpostError) -> Any:
         """See `Surface`."""
-        code = _CODES.get(type(error), error.code)
-        param = _PARAMS.get(error.param, error.param) if error.param else None
+        code = self._codes.get(type(error), error.code)
+        param = self._params.get(error.param, error.param) if error.param else None
         return _envelope(error.openai_status, error.message, param, code)
 
     def http_error_body(self, status: int, message: str, asked: str) -> Any:
@@ -47,6 +57,6 @@ def _envelope(status: int, message: str, param: str | None, code: str | None) ->
     return {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
 
-OPENAI = OpenAISurface()
+OPENAI = OpenAISurface("openai", _CODES, _PARAMS)
 
 __all__ = ["OPENAI", "OpenAISurface"]

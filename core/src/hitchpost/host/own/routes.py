@@ -1,48 +1,34 @@
-"""The routes of `/hitchpost/v1`."""
+"""The route table of `/hitchpost/v1`, with what the OpenAPI document says of each route."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
+from pydantic import BaseModel
 
-from hitchpost.api import WireModel
-from hitchpost.host.json_text import json_response
-from hitchpost.host.keys import STACK
-from hitchpost.stack.inspect import ProviderStatus
-
-# --- answers ---
-
-
-class ProviderList(WireModel):
-    """Answer of /hitchpost/v1/providers."""
-
-    object: Literal["list"] = "list"
-    data: list[ProviderStatus]
-
-
-# --- handlers ---
-
-
-async def list_providers(request: web.Request) -> web.StreamResponse:
-    """Each provider with its state, its package, what it serves and what callers may send for it."""
-    return json_response(ProviderList(data=request.app[STACK].inspect.provider_statuses()))
-
-
-# --- routes ---
+from hitchpost.api import Job
+from hitchpost.host.own.jobs import JobList, cancel_job, get_job, list_jobs
+from hitchpost.host.own.providers import ProviderList, list_providers
 
 
 @dataclass(frozen=True, slots=True)
 class OwnRoute:
-    """A route and the type of its answer."""
+    """A route and the types of its answer and its request: of the body, or of the query where the verb has no body."""
 
-    verb: Literal["GET", "POST"]
+    verb: Literal["GET", "POST", "DELETE"]
     path: str
     handler: Handler
     answer: Any
+    request: type[BaseModel] | None = None
 
 
-OWN_ROUTES = (OwnRoute("GET", "/hitchpost/v1/providers", list_providers, ProviderList),)
+OWN_ROUTES = (
+    OwnRoute("GET", "/hitchpost/v1/providers", list_providers, ProviderList),
+    OwnRoute("GET", "/hitchpost/v1/jobs", list_jobs, JobList),
+    OwnRoute("GET", "/hitchpost/v1/jobs/{job_id}", get_job, Job),
+    OwnRoute("POST", "/hitchpost/v1/jobs/{job_id}/cancel", cancel_job, Job),
+)
 
 
 def own_routes() -> list[web.RouteDef]:
@@ -50,4 +36,4 @@ def own_routes() -> list[web.RouteDef]:
     return [web.route(route.verb, route.path, route.handler) for route in OWN_ROUTES]
 
 
-__all__ = ["OWN_ROUTES", "OwnRoute", "ProviderList", "own_routes"]
+__all__ = ["OWN_ROUTES", "OwnRoute", "own_routes"]
