@@ -12,6 +12,7 @@ from hitchpost.api import (
     QueryDocumentsRequest,
     QueryDocumentsResponse,
     QueryMode,
+    metadata_fits,
     routes_of,
 )
 
@@ -117,6 +118,28 @@ def test_filter_has_plain_values_or_lists_of_them(value: Any) -> None:
     ).params
 
     assert (params.mode, params.filter) == (QueryMode.hybrid, {"key": value})
+
+
+@pytest.mark.parametrize(
+    ("wanted", "fits"),
+    [
+        ({}, True),
+        ({"language": "en"}, True),
+        ({"language": "no"}, False),
+        ({"language": ["no", "en"]}, True),
+        ({"language": []}, False),
+        ({"language": "en", "year": 2024.0}, True),
+        ({"language": "en", "year": 2023}, False),
+        ({"year": "2024"}, False),
+        ({"draft": True}, True),
+        ({"draft": 1}, False),
+        ({"author": None}, True),
+        ({"author": ["me", None]}, True),
+        ({"language": None}, False),
+    ],
+)
+def test_metadata_fit_a_filter_by_equality(wanted: dict[str, Any], fits: bool) -> None:
+    assert metadata_fits({"language": "en", "year": 2024, "draft": True}, wanted) is fits
 
 
 def test_answer_has_two_lists_side_by_side() -> None:

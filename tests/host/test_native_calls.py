@@ -85,14 +85,20 @@ async def test_params_of_a_query_are_honoured_and_unknown_ones_let_through(
     assert len(answer.json["chunks"]) == len(answer.json["scores"]) == 2
 
 
-async def test_address_that_the_provider_does_not_fetch_is_refused(every_api: ServedHost) -> None:
+async def test_documents_that_did_not_go_in_are_listed_and_the_others_are_there(every_api: ServedHost) -> None:
     await every_api.post("/alpha/memory-banks/register", BANK)
-    documents = [{"document_id": "d", "content": {"uri": "file:///etc/passwd"}}]
+    bad = [{"document_id": f"bad {number}", "content": {"uri": "file:///etc/passwd"}} for number in range(25)]
+    documents = [*bad, {"document_id": "good", "content": "language"}]
 
     answer = await every_api.post("/alpha/memory/insert", {"bank_id": "b", "documents": documents})
+    found = await every_api.post("/alpha/memory/query", {"bank_id": "b", "query": "language"})
 
-    assert answer.status == 501
-    assert answer.json["detail"].startswith("Not implemented: documents.0.content: inline::scripted fetches nothing")
+    reason = "content: inline::scripted fetches nothing, so file URLs can't be inserted; send the text itself"
+    said = "Invalid value: 25 of 26 documents did not go in; the other 1 went in. "
+    listed = "; ".join(f"'bad {number}': {reason}" for number in range(20))
+    assert answer.status == 400
+    assert answer.json == {"detail": f"{said}{listed}; and 5 more"}
+    assert [chunk["document_id"] for chunk in found.json["chunks"]] == ["good"]
 
 
 # --- telemetry ---

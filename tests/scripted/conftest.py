@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hitchpost.api import CreateAgentRequest, CreateSessionRequest, RequestContext
+from hitchpost.api import CreateAgentRequest, CreateSessionRequest, MemoryBank, RequestContext
 from hitchpost.plugin import ProviderDeps
 from hitchpost.plugin.declarations import load_import_string
 from hitchpost.scripted.memory.provider import ScriptedMemory
@@ -15,10 +15,12 @@ from hitchpost.scripted.plugin import provider_specs
 from hitchpost.scripted.provider import ScriptedInference
 from hitchpost.scripted.safety import ScriptedSafety
 from tests.scripted.agent_sessions import CONFIG, Banks, Conversation
+from tests.scripted.banks import OpenBank
 
 MakeProvider = Callable[..., ScriptedInference]
 MakeSafety = Callable[..., ScriptedSafety]
 MakeMemory = Callable[..., ScriptedMemory]
+MakeBank = Callable[..., Any]
 Begin = Callable[..., Any]
 
 
@@ -50,6 +52,18 @@ def scripted_memory(tmp_path: Path) -> MakeMemory:
 @pytest.fixture
 def context() -> RequestContext:
     return RequestContext(request_id="request-1")
+
+
+@pytest.fixture
+def open_bank(scripted_memory: MakeMemory, context: RequestContext) -> MakeBank:
+    """Opens a bank of a provider of its own: `await open_bank(bank, script=[...])`."""
+
+    async def make(bank: MemoryBank, **config: Any) -> OpenBank:
+        provider = scripted_memory(**config)
+        await provider.register_memory_bank(bank, None)
+        return OpenBank(provider, context, bank)
+
+    return make
 
 
 @pytest.fixture

@@ -1,22 +1,12 @@
 """What the banks of `inline::scripted` keep and find, through the methods that the host calls."""
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from hitchpost.api import (
     GraphMemoryBank,
-    InsertDocumentsRequest,
-    KeyValueMemoryBank,
-    KeywordMemoryBank,
-    MemoryBank,
-    QueryDocumentsRequest,
-    QueryDocumentsResponse,
-    RequestContext,
-    VectorMemoryBank,
 )
 from hitchpost.errors import (
     BadRequestError,
@@ -26,66 +16,14 @@ from hitchpost.errors import (
     OverloadedError,
     UnsupportedError,
 )
-from hitchpost.scripted.memory.provider import ScriptedMemory
-from tests.scripted.conftest import MakeMemory
+from tests.scripted.banks import KEYVALUE, KEYWORD, vector
+from tests.scripted.conftest import MakeBank, MakeMemory
 
 PYTHON = "Python is a high-level programming language."
 LEARNING = "Machine learning is a subset of artificial intelligence."
 STRUCTURES = "Data structures are fundamental to computer science."
 NETWORKS = "Neural networks are inspired by biological neural networks."
 SAMPLE = {"python": PYTHON, "learning": LEARNING, "structures": STRUCTURES, "networks": NETWORKS}
-
-
-def vector(identifier: str = "b", size: int = 512, overlap: int | None = 64, name: str = "b") -> VectorMemoryBank:
-    return VectorMemoryBank(
-        identifier=identifier,
-        provider_resource_id=name,
-        embedding_model="all-MiniLM-L6-v2",
-        chunk_size_in_tokens=size,
-        overlap_size_in_tokens=overlap,
-    )
-
-
-KEYWORD = KeywordMemoryBank(identifier="b", provider_resource_id="b")
-KEYVALUE = KeyValueMemoryBank(identifier="b", provider_resource_id="b")
-
-
-class OpenBank:
-    """A registered bank, with its calls written short."""
-
-    def __init__(self, provider: ScriptedMemory, context: RequestContext, bank: MemoryBank) -> None:
-        self.provider = provider
-        self._context = replace(context, resource=bank)
-
-    async def insert(self, documents: dict[str, Any], **fields: Any) -> None:
-        listed = [{"document_id": name, "content": content} for name, content in documents.items()]
-        request = InsertDocumentsRequest.model_validate({"bank_id": "b", "documents": listed, **fields})
-        await self.provider.insert_documents(request, self._context)
-
-    async def query(self, query: Any, **params: Any) -> QueryDocumentsResponse:
-        request = QueryDocumentsRequest.model_validate({"bank_id": "b", "query": query, "params": params})
-        return await self.provider.query_documents(request, self._context)
-
-    async def ids(self, query: Any, **params: Any) -> list[str]:
-        return [chunk.document_id for chunk in (await self.query(query, **params)).chunks]
-
-    def figure(self, name: str) -> float:
-        return {metric.name: metric.value for metric in self.provider.metrics()}[name]
-
-
-MakeBank = Callable[..., Any]
-
-
-@pytest.fixture
-def open_bank(scripted_memory: MakeMemory, context: RequestContext) -> MakeBank:
-    """Opens a bank of a provider of its own: `await open_bank(bank, script=[...])`."""
-
-    async def make(bank: MemoryBank, **config: Any) -> OpenBank:
-        provider = scripted_memory(**config)
-        await provider.register_memory_bank(bank, None)
-        return OpenBank(provider, context, bank)
-
-    return make
 
 
 # --- vector banks ---
@@ -280,24 +218,45 @@ async def test_document_inserted_again_without_a_time_stays(
     assert await bank.ids("doc") == ["doc"]
 
 
-async def test_documents_are_inserted_all_or_none(open_bank: MakeBank) -> None:
-    bank = await open_bank(vector())
+async def test_document_that_can_not_be_read_is_reported_and_the_others_go_in(open_bank: MakeBank) -> None:
+    bank = await open_bank(vector(size=1, overlap=0))
 
-    with pytest.raises(UnsupportedError) as refused:
-        await bank.insert({"good": "text", "bad": "https://example.com/x"})
+    answer = await bank.insert({"good": "a text", "bad": "https://example.com/x", "late": "a text"})
 
-    assert refused.value.param == "documents.1.content"
-    assert bank.figure("documents") == 0
+    assert [(report.document_id, report.chunk_count) for report in answer.documents] == [
+        ("good", 2),
+        ("bad", None),
+        ("late", 2),
+    ]
+    [failed] = answer.failed
+    assert (failed.error or "").startswith("content: inline::scripted fetches nothing")
+    assert bank.figure("documents") == 2
 
 
-@pytest.mark.parametrize("documents", [{"a": "x" * 101}, {"a": "x" * 60, "b": "x" * 60}], ids=["one", "two"])
-async def test_more_text_than_there_is_room_for_is_refused(documents: dict[str, str], open_bank: MakeBank) -> None:
+async def test_document_that_can_not_be_read_leaves_the_one_of_its_id_alone(open_bank: MakeBank) -> None:
+    bank = await open_bank(KEYVALUE)
+    await bank.insert({"doc": "old"})
+
+    await bank.insert({"doc": "https://example.com/x"})
+
+    assert [chunk.content for chunk in (await bank.query("doc")).chunks] == ["old"]
+
+
+@pytest.mark.parametrize(
+    ("documents", "too_many"),
+    [({"a": "x" * 101}, ["a"]), ({"a": "x" * 60, "b": "x" * 60, "c": "x"}, ["b"])],
+    ids=["one", "two"],
+)
+async def test_document_for_which_there_is_no_room_is_reported(
+    documents: dict[str, str], too_many: list[str], open_bank: MakeBank
+) -> None:
     bank = await open_bank(KEYVALUE, max_characters=100)
 
-    with pytest.raises(BadRequestError, match="at most 100 characters"):
-        await bank.insert(documents)
+    refused = await bank.refused(documents)
 
-    assert bank.figure("documents") == 0
+    assert list(refused) == too_many
+    assert all("at most 100 characters" in reason for reason in refused.values())
+    assert bank.figure("documents") == len(documents) - 1
 
 
 async def test_replaced_and_expired_text_makes_room(open_bank: MakeBank, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -316,8 +275,9 @@ async def test_replaced_and_expired_text_makes_room(open_bank: MakeBank, monkeyp
 async def test_overlap_does_not_multiply_text_beyond_the_room(open_bank: MakeBank) -> None:
     bank = await open_bank(vector(size=5_000, overlap=4_999), max_characters=1_000_000)
 
-    with pytest.raises(BadRequestError, match="at most 1,000,000 characters"):
-        await bank.insert({"wide": "w " * 10_000})
+    refused = await bank.refused({"wide": "w " * 10_000})
+
+    assert "at most 1,000,000 characters" in refused["wide"]
 
 
 async def test_others_run_while_a_large_document_is_cut_and_searched(open_bank: MakeBank) -> None:
@@ -343,8 +303,9 @@ async def test_others_run_while_a_large_document_is_cut_and_searched(open_bank: 
 async def test_images_are_refused_in_documents_and_queries(image: Any, open_bank: MakeBank) -> None:
     bank = await open_bank(vector())
 
-    with pytest.raises(UnsupportedError, match=r"documents\.0\.content"):
-        await bank.insert({"doc": image})
+    refused = await bank.refused({"doc": image})
+
+    assert refused["doc"].startswith("content: inline::scripted keeps and finds text only")
     with pytest.raises(UnsupportedError, match="query"):
         await bank.query(image)
 

@@ -391,6 +391,7 @@ __all__ = [
     "WolframAlphaTool",
     "content_items",
     "content_text",
+    "metadata_fits",
     "needed_capabilities",
     "route",
     "routes_of",

@@ -1,5 +1,6 @@
 """The API memory: documents are put into banks and found again."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Protocol
@@ -50,7 +51,7 @@ class QueryParams(WireModel):
     mode: QueryMode | None = None
     """For vector banks. Absent: `vector`."""
     filter: Annotated[dict[str, FilterValue | list[FilterValue]], FewEntries] | None = None
-    """Only documents whose metadata have, for each of these keys, this value or one of this list."""
+    """Only documents whose metadata have, for each of these keys, this value or one of this list. See `metadata_fits`."""
 
 
 class Chunk(WireModel):
@@ -229,6 +230,24 @@ class Memory(Protocol):
         ...
 
 
+# --- functions ---
+
+
+def metadata_fits(metadata: Mapping[str, Any], wanted: Mapping[str, FilterValue | list[FilterValue]]) -> bool:
+    """Whether a document with this metadata is one that `QueryParams.filter` asks for.
+
+    Values are compared as JSON does: 1 is 1.0, but neither `true` nor `"1"`. `null` stands for a key that is not there, too.
+    """
+    return all(
+        any(_is_same(metadata.get(key), value) for value in (values if isinstance(values, list) else [values]))
+        for key, values in wanted.items()
+    )
+
+
+def _is_same(kept: Any, wanted: FilterValue) -> bool:
+    return isinstance(kept, bool) is isinstance(wanted, bool) and bool(kept == wanted)
+
+
 __all__ = [
     "BankStatistics",
     "Chunk",
@@ -249,4 +268,5 @@ __all__ = [
     "QueryMode",
     "QueryParams",
     "StoredDocument",
+    "metadata_fits",
 ]

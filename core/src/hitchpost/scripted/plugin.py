@@ -44,7 +44,15 @@ def provider_specs() -> Sequence[ProviderSpec]:
             provider_type="inline::scripted",
             config="hitchpost.scripted.memory.provider:ScriptedMemoryConfig",
             factory="hitchpost.scripted.memory.provider:ScriptedMemory",
-            capabilities=frozenset({Capability.keyvalue_bank, Capability.keyword_bank, Capability.vector_bank}),
+            capabilities=frozenset(
+                {
+                    Capability.documents,
+                    Capability.keyvalue_bank,
+                    Capability.keyword_bank,
+                    Capability.metadata_filter,
+                    Capability.vector_bank,
+                }
+            ),
             description="Banks in memory, searched by words that a query and a text share; for tests and demonstrations.",
         ),
         ProviderSpec(

@@ -4,8 +4,10 @@ import asyncio
 import heapq
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
 
 from hitchpost.api import InterleavedContent, MemoryBank, VectorMemoryBank, content_items
 from hitchpost.errors import BadRequestError, UnsupportedError
@@ -21,6 +23,7 @@ class KeptChunk:
     """A piece of a document, with the words by which it is found."""
 
     document_id: str
+    position: int
     text: str
     token_count: int
     words: frozenset[str] = frozenset()
@@ -30,14 +33,19 @@ class KeptChunk:
 class KeptDocument:
     """A document in a bank."""
 
+    document_id: str
     chunks: tuple[KeptChunk, ...]
     characters: int
     """What it counts for: its id and its chunks; text that chunks share counts for each."""
+    inserted_at: datetime
+    ttl_s: int | None = None
     expires_at: float | None = None
     """On the event loop's clock; None: never."""
+    mime_type: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
 
 
-Found = tuple[float, KeptChunk]
+Found = tuple[float, KeptDocument, KeptChunk]
 """A score, higher is better, and what has it."""
 Score = Callable[[KeptChunk], float | None]
 """How well a chunk fits a query; None where it doesn't at all."""
@@ -57,49 +65,57 @@ class Bank(ABC):
     def __len__(self) -> int:
         return len(self._documents)
 
-    def put(self, documents: Mapping[str, KeptDocument]) -> None:
-        """Keep documents by their ids, in place of those that have these ids."""
-        for document_id, kept in documents.items():
-            self._forget(document_id)
-            self._documents[document_id] = kept
-            self.characters += kept.characters
-            if kept.expires_at is not None:
-                self._expiring[document_id] = kept.expires_at
+    @property
+    def document_ids(self) -> list[str]:
+        """The ids of its documents, in their order."""
+        return sorted(self._documents)
 
-    def characters_of(self, document_ids: Iterable[str]) -> int:
-        """What the documents with these ids count for; those that aren't there for nothing."""
-        return sum(self._documents[name].characters for name in document_ids if name in self._documents)
+    def find(self, document_id: str) -> KeptDocument | None:
+        """The document with this id."""
+        return self._documents.get(document_id)
+
+    def put(self, kept: KeptDocument) -> None:
+        """Keep a document, in place of the one that has its id."""
+        self.delete(kept.document_id)
+        self._documents[kept.document_id] = kept
+        self.characters += kept.characters
+        if kept.expires_at is not None:
+            self._expiring[kept.document_id] = kept.expires_at
+
+    def delete(self, document_id: str) -> bool:
+        """Forget a document; whether it was there."""
+        kept = self._documents.pop(document_id, None)
+        self._expiring.pop(document_id, None)
+        self.characters -= kept.characters if kept else 0
+        return kept is not None
 
     def purge(self, now: float) -> None:
         """Forget what has expired."""
         for document_id in [name for name, expires_at in self._expiring.items() if expires_at <= now]:
-            self._forget(document_id)
+            self.delete(document_id)
 
-    def _forget(self, document_id: str) -> None:
-        kept = self._documents.pop(document_id, None)
-        self._expiring.pop(document_id, None)
-        self.characters -= kept.characters if kept else 0
-
-    async def query(self, query: InterleavedContent, max_chunks: int, score_threshold: float) -> list[Found]:
-        """The best chunks, best first; among equals those that came earlier.
+    async def query(
+        self, query: InterleavedContent, max_chunks: int, score_threshold: float, fits: Callable[[KeptDocument], bool]
+    ) -> list[Found]:
+        """The best chunks of the documents that fit, best first; among equals those that came earlier.
 
         Raises:
             UnsupportedError: there is an image in the query.
         """
         found: list[Found] = []
         score_of = self.score(query)
-        chunks = [chunk for kept in self._documents.values() for chunk in kept.chunks]
-        for number, chunk in enumerate(chunks, 1):
+        chunks = [(kept, chunk) for kept in self._documents.values() if fits(kept) for chunk in kept.chunks]
+        for number, (kept, chunk) in enumerate(chunks, 1):
             score = score_of(chunk)
             if score is not None and score >= score_threshold:
-                found.append((score, chunk))
+                found.append((score, kept, chunk))
             if number % CHUNKS_AT_A_TIME == 0:
                 await asyncio.sleep(0)
         return heapq.nlargest(max_chunks, found, key=lambda one: one[0])
 
     def chunks(self, document_id: str, text: str) -> Iterable[KeptChunk]:
         """A document as it is kept: whole."""
-        yield KeptChunk(document_id, text, len(text.split()), words_of(text))
+        yield KeptChunk(document_id, 0, text, len(text.split()), words_of(text))
 
     @abstractmethod
     def score(self, query: InterleavedContent) -> Score:
@@ -126,8 +142,8 @@ class VectorBank(Bank):
 
     def chunks(self, document_id: str, text: str) -> Iterable[KeptChunk]:
         """A document in overlapping chunks."""
-        for chunk, token_count in chunk_texts(text, self._size, self._overlap):
-            yield KeptChunk(document_id, chunk, token_count, stems_of(chunk))
+        for position, (chunk, token_count) in enumerate(chunk_texts(text, self._size, self._overlap)):
+            yield KeptChunk(document_id, position, chunk, token_count, stems_of(chunk))
 
     def score(self, query: InterleavedContent) -> Score:
         """Every chunk has a score: a vector bank answers with what is nearest, however far that is."""

@@ -2,23 +2,36 @@
 
 import asyncio
 from collections.abc import Iterable
-from typing import Annotated, ClassVar, Literal
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from hitchpost.api import (
     URL,
+    BankStatistics,
     Chunk,
+    DeleteDocumentsRequest,
+    DeleteDocumentsResponse,
+    DocumentInfo,
+    DocumentReport,
+    GetBankStatisticsRequest,
+    GetDocumentRequest,
     InsertDocumentsRequest,
+    InsertDocumentsResponse,
     InterleavedContent,
+    ListDocumentsRequest,
+    ListDocumentsResponse,
     MemoryBank,
     MemoryBankDocument,
     QueryDocumentsRequest,
     QueryDocumentsResponse,
     RequestContext,
+    StoredDocument,
     content_text,
+    metadata_fits,
 )
-from hitchpost.errors import BadRequestError, ConflictError, NotFoundError
+from hitchpost.errors import BadRequestError, ConflictError, NotFoundError, UnsupportedError, quoted
 from hitchpost.plugin import MemoryProvider, Metric, ProviderDeps
 from hitchpost.scripted.calls import CallRule, CallScript
 from hitchpost.scripted.faults import Settings
@@ -98,24 +111,29 @@ class ScriptedMemory(MemoryProvider[ScriptedMemoryConfig]):
             if not bank.registrations:
                 del self._banks[memory_bank.provider_resource_id]
 
-    async def insert_documents(self, request: InsertDocumentsRequest, context: RequestContext) -> None:
-        """Put documents into a bank, all of them or none."""
+    async def insert_documents(
+        self, request: InsertDocumentsRequest, context: RequestContext
+    ) -> InsertDocumentsResponse:
+        """Put documents into a bank; those that can't be read, or for which there is no room, are reported and left out."""
         self._insertions += 1
         name, bank = self._bank(context, request.bank_id)
         await self._play("insert", name, "\n".join(_raw_text(document.content) for document in request.documents))
-        now = asyncio.get_running_loop().time()
-        expires_at = None if request.ttl_seconds is None else now + request.ttl_seconds
-        inserted: dict[str, KeptDocument] = {}
+        read: list[KeptDocument | BadRequestError | UnsupportedError] = []
         room = self.config.max_characters
-        for number, document in enumerate(request.documents):
-            kept = await self._kept(bank, document, f"documents.{number}.content", room, expires_at)
-            inserted[document.document_id] = kept
-            room -= kept.characters
+        for document in request.documents:
+            try:
+                kept = await self._read(bank, document, room, request.ttl_seconds)
+            except (BadRequestError, UnsupportedError) as error:
+                read.append(error)
+            else:
+                read.append(kept)
+                room -= kept.characters
         self._purge()
-        there = sum(other.characters for other in self._banks.values()) - bank.characters_of(inserted)
-        if there + sum(kept.characters for kept in inserted.values()) > self.config.max_characters:
-            raise self._full()
-        bank.put(inserted)
+        # In one go, so that no query sees half an insertion.
+        reports = [
+            self._put(bank, document.document_id, kept) for document, kept in zip(request.documents, read, strict=True)
+        ]
+        return InsertDocumentsResponse(documents=reports)
 
     async def query_documents(self, request: QueryDocumentsRequest, context: RequestContext) -> QueryDocumentsResponse:
         """Find the chunks that fit a query best."""
@@ -123,14 +141,66 @@ class ScriptedMemory(MemoryProvider[ScriptedMemoryConfig]):
         name, bank = self._bank(context, request.bank_id)
         await self._play("query", name, content_text(request.query))
         self._purge()
-        found = await bank.query(request.query, request.params.max_chunks, request.params.score_threshold)
-        return QueryDocumentsResponse(
-            chunks=[
-                Chunk(content=chunk.text, token_count=chunk.token_count, document_id=chunk.document_id)
-                for _, chunk in found
-            ],
-            scores=[score for score, _ in found],
+        params = request.params
+        found = await bank.query(
+            request.query,
+            params.max_chunks,
+            params.score_threshold,
+            lambda document: metadata_fits(document.metadata, params.filter or {}),
         )
+        return QueryDocumentsResponse(
+            chunks=[_chunk(document, chunk) for _, document, chunk in found], scores=[score for score, _, _ in found]
+        )
+
+    # --- documents ---
+
+    async def list_documents(self, request: ListDocumentsRequest, context: RequestContext) -> ListDocumentsResponse:
+        """A page of a bank's documents, in the order of their ids."""
+        bank = self._present(context, request.bank_id)
+        later = [name for name in bank.document_ids if request.after is None or name > request.after]
+        kept = [document for name in later[: request.limit] if (document := bank.find(name)) is not None]
+        return ListDocumentsResponse(
+            data=[DocumentInfo(**_described(document)) for document in kept], has_more=len(later) > request.limit
+        )
+
+    async def get_document(self, request: GetDocumentRequest, context: RequestContext) -> StoredDocument:
+        """A document with its chunks.
+
+        Raises:
+            NotFoundError: it isn't there.
+        """
+        kept = self._present(context, request.bank_id).find(request.document_id)
+        if kept is None:
+            message = f"there is no document {quoted(request.document_id)} in the memory bank"
+            raise NotFoundError(message, param="document_id")
+        return StoredDocument(**_described(kept), chunks=[_chunk(kept, chunk) for chunk in kept.chunks])
+
+    async def delete_documents(
+        self, request: DeleteDocumentsRequest, context: RequestContext
+    ) -> DeleteDocumentsResponse:
+        """Forget documents."""
+        bank = self._present(context, request.bank_id)
+        return DeleteDocumentsResponse(deleted=[name for name in request.document_ids if bank.delete(name)])
+
+    async def get_bank_statistics(self, request: GetBankStatisticsRequest, context: RequestContext) -> BankStatistics:
+        """How much a bank holds; `size_bytes` is what its texts take in UTF-8."""
+        bank = self._present(context, request.bank_id)
+        kept = [document for name in bank.document_ids if (document := bank.find(name)) is not None]
+        chunks = [chunk for document in kept for chunk in document.chunks]
+        return BankStatistics(
+            document_count=len(kept),
+            chunk_count=len(chunks),
+            token_count=sum(chunk.token_count for chunk in chunks),
+            size_bytes=sum(len(chunk.text.encode("utf-8", "surrogatepass")) for chunk in chunks),
+        )
+
+    # --- parts ---
+
+    def _present(self, context: RequestContext, bank_id: str) -> Bank:
+        """A bank without what has expired."""
+        _, bank = self._bank(context, bank_id)
+        self._purge()
+        return bank
 
     def _bank(self, context: RequestContext, bank_id: str) -> tuple[str, Bank]:
         name = bank_id if context.resource is None else context.resource.provider_resource_id
@@ -149,13 +219,11 @@ class ScriptedMemory(MemoryProvider[ScriptedMemoryConfig]):
         finally:
             self._running -= 1
 
-    async def _kept(
-        self, bank: Bank, document: MemoryBankDocument, param: str, room: int, expires_at: float | None
-    ) -> KeptDocument:
+    async def _read(self, bank: Bank, document: MemoryBankDocument, room: int, ttl_s: int | None) -> KeptDocument:
         """A document as it is kept. Cutting it ends where there is no more room: overlapping chunks may hold it many times over."""
         chunks: list[KeptChunk] = []
         characters = len(document.document_id)
-        for chunk in bank.chunks(document.document_id, document_text(document.content, param)):
+        for chunk in bank.chunks(document.document_id, document_text(document.content, "content")):
             chunks.append(chunk)
             characters += len(chunk.text)
             if characters > room:
@@ -163,7 +231,28 @@ class ScriptedMemory(MemoryProvider[ScriptedMemoryConfig]):
             if len(chunks) % CHUNKS_AT_A_TIME == 0:
                 await asyncio.sleep(0)
         await asyncio.sleep(0)
-        return KeptDocument(tuple(chunks), characters, expires_at)
+        return KeptDocument(
+            document.document_id,
+            tuple(chunks),
+            characters,
+            inserted_at=datetime.now(UTC),
+            ttl_s=ttl_s,
+            expires_at=None if ttl_s is None else asyncio.get_running_loop().time() + ttl_s,
+            mime_type=document.mime_type,
+            metadata=document.metadata,
+        )
+
+    def _put(
+        self, bank: Bank, document_id: str, read: KeptDocument | BadRequestError | UnsupportedError
+    ) -> DocumentReport:
+        if isinstance(read, KeptDocument):
+            replaced = bank.find(document_id)
+            there = sum(one.characters for one in self._banks.values()) - (replaced.characters if replaced else 0)
+            if there + read.characters <= self.config.max_characters:
+                bank.put(read)
+                return DocumentReport(document_id=document_id, chunk_count=len(read.chunks))
+            read = self._full()
+        return DocumentReport(document_id=document_id, error=read.message)
 
     def _purge(self) -> None:
         now = asyncio.get_running_loop().time()
@@ -176,6 +265,29 @@ class ScriptedMemory(MemoryProvider[ScriptedMemoryConfig]):
             "insert less, unregister a bank, or raise max_characters in its config",
             param="documents",
         )
+
+
+def _described(kept: KeptDocument) -> dict[str, Any]:
+    """The fields of `DocumentInfo`."""
+    return {
+        "document_id": kept.document_id,
+        "mime_type": kept.mime_type,
+        "metadata": kept.metadata,
+        "chunk_count": len(kept.chunks),
+        "token_count": sum(chunk.token_count for chunk in kept.chunks),
+        "inserted_at": kept.inserted_at,
+        "expires_at": None if kept.ttl_s is None else kept.inserted_at + timedelta(seconds=kept.ttl_s),
+    }
+
+
+def _chunk(kept: KeptDocument, chunk: KeptChunk) -> Chunk:
+    return Chunk(
+        content=chunk.text,
+        token_count=chunk.token_count,
+        document_id=chunk.document_id,
+        position=chunk.position,
+        metadata=kept.metadata,
+    )
 
 
 def _raw_text(content: InterleavedContent | URL) -> str:
