@@ -35,8 +35,9 @@ async def started_provider(fake_ollama: FakeOllama, tmp_path: Path) -> AsyncIter
     """Starts a provider of a config in front of the fake; stopped at the end."""
     async with AsyncExitStack() as stack:
 
-        async def start(**config: Any) -> OllamaInference:
-            deps = ProviderDeps(provider_id="ollama", state_dir=tmp_path, log=logging.getLogger("hitchpost.ollama"))
+        async def start(health_changed: Callable[[], None] = lambda: None, **config: Any) -> OllamaInference:
+            log = logging.getLogger("hitchpost.ollama")
+            deps = ProviderDeps(provider_id="ollama", state_dir=tmp_path, log=log, health_changed=health_changed)
             provider = OllamaInference(OllamaConfig(**{"url": fake_ollama.url, **config}), deps)
             stack.push_async_callback(provider.stop)
             await provider.start()

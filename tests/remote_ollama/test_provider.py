@@ -1,6 +1,7 @@
 """The provider over HTTP: what it asks of a server, and what it makes of the answers."""
 
 import asyncio
+import re
 from contextlib import aclosing
 from typing import Any
 
@@ -10,8 +11,10 @@ from hitchpost.api import (
     CompletionRequest,
     EmbeddingsRequest,
     FinishReason,
+    Job,
     Model,
     ReasoningDelta,
+    RequestContext,
     TextDelta,
     ToolCallStart,
     Usage,
@@ -24,6 +27,7 @@ from hitchpost.errors import (
     NotFoundError,
     UnsupportedError,
 )
+from hitchpost.plugin.jobs import JobBoard
 from hitchpost_remote_ollama import pulls
 from hitchpost_remote_ollama.provider import OllamaInference
 from tests.fakes.ollama.faults import failing
@@ -31,6 +35,8 @@ from tests.fakes.ollama.models import FakeModel
 from tests.fakes.ollama.server import FakeOllama
 from tests.remote_ollama.conftest import TINY, StartedProvider, asked_for, chat, streamed
 
+ASKED = RequestContext(request_id="req_test")
+"""Of a registration that a caller asks for."""
 WEATHER = {"tool_name": "get_weather", "parameters": {"location": {"param_type": "string"}}}
 
 
@@ -134,22 +140,102 @@ async def test_model_is_pulled_where_its_registration_says_so(
     assert model.provider_resource_id == "phi4:latest"
 
 
-async def test_long_pull_goes_on_after_its_registration_was_told_how_far_it_is(
-    provider: OllamaInference, fake_ollama: FakeOllama, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pulls, "PATIENCE_S", 0.3)
+@pytest.fixture
+def long_pull(fake_ollama: FakeOllama, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """`phi4` can be pulled, and takes longer than a registration waits; the end comes when the event is set."""
+    monkeypatch.setattr(pulls, "PATIENCE_S", 0.1)
     fake_ollama.models.to_pull["phi4"] = FakeModel("phi4:latest")
     fake_ollama.pull_may_end.clear()
+    return fake_ollama.pull_may_end
 
-    for _ in range(2):
-        with pytest.raises(BackendUnavailableError, match=r"1,321 of 1,321 MB.*register it again") as refused:
-            await provider.register_model(wanted("phi4", pull=True), None)
-    fake_ollama.pull_may_end.set()
-    await until(lambda: fake_ollama.models.find("phi4"))
 
+async def pull_begun(provider: OllamaInference) -> Job:
+    """The job that a registration of `phi4` is told of."""
+    with pytest.raises(BackendUnavailableError, match="register it again when") as refused:
+        await provider.register_model(wanted("phi4", pull=True), ASKED)
     assert refused.value.retry_after_s
-    assert (await provider.register_model(wanted("phi4", pull=True), None)).provider_resource_id == "phi4:latest"
+    named = re.search(r"/hitchpost/v1/jobs/(\w+)", refused.value.message)
+    assert named is not None
+    job = provider.deps.jobs.find(named[1])
+    assert job is not None
+    return job
+
+
+async def test_long_pull_is_a_job_that_every_registration_names_until_it_succeeds(
+    provider: OllamaInference, fake_ollama: FakeOllama, long_pull: asyncio.Event
+) -> None:
+    first = await pull_begun(provider)
+    second = await pull_begun(provider)
+    long_pull.set()
+    await until(lambda: fake_ollama.models.find("phi4"))
+    model = await provider.register_model(wanted("phi4", pull=True), ASKED)
+
+    assert second.id == first.id
+    assert (second.kind, second.subject, second.state) == ("pull_model", "phi4", "running")
+    assert (second.done, second.total, second.unit) == (1_321_082_688, 1_321_082_688, "bytes")
+    assert second.message.startswith("pulling ")
+    assert model.provider_resource_id == "phi4:latest"
     assert len(fake_ollama.asked("/api/pull")) == 1
+
+
+async def test_host_is_told_when_a_model_has_come(started_provider: StartedProvider, long_pull: asyncio.Event) -> None:
+    told = asyncio.Event()
+    provider = await started_provider(health_changed=told.set)
+
+    await pull_begun(provider)
+    is_early = told.is_set()
+    long_pull.set()
+
+    assert not is_early
+    await asyncio.wait_for(told.wait(), 5)
+
+
+@pytest.fixture
+async def board(provider: OllamaInference) -> JobBoard:
+    """Where the provider's jobs run."""
+    assert isinstance(provider.deps.jobs, JobBoard)
+    return provider.deps.jobs
+
+
+async def test_cancelled_pull_ends_at_the_server_and_only_who_asks_begins_it_again(
+    provider: OllamaInference, board: JobBoard, fake_ollama: FakeOllama, long_pull: asyncio.Event
+) -> None:
+    job = await pull_begun(provider)
+
+    cancelled = await board.cancel(job.id)
+    await until(lambda: fake_ollama.running == 0)
+    with pytest.raises(BackendUnavailableError, match="was cancelled") as refused:
+        await provider.register_model(wanted("phi4", pull=True), None)
+    again = await pull_begun(provider)
+
+    assert cancelled.state == "cancelled"
+    assert refused.value.is_permanent
+    assert again.id != job.id
+
+
+async def test_pull_that_is_cancelled_before_its_first_step_does_not_stay(
+    provider: OllamaInference, board: JobBoard, long_pull: asyncio.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pulls, "PATIENCE_S", -1)
+    job = await pull_begun(provider)
+
+    await board.cancel(job.id)
+
+    assert (await pull_begun(provider)).id != job.id
+
+
+async def test_failed_pull_is_tried_again_at_once_when_asked_for_and_by_the_host_after_a_while(
+    provider: OllamaInference, fake_ollama: FakeOllama, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def register(context: RequestContext | None) -> int:
+        with pytest.raises(BadBackendAnswerError, match="file does not exist"):
+            await provider.register_model(wanted("no-such-model", pull=True), context)
+        return len(fake_ollama.asked("/api/pull"))
+
+    pulled = [await register(None), await register(None), await register(ASKED)]
+    monkeypatch.setattr(pulls, "TRIED_AGAIN_S", 0)
+
+    assert [*pulled, await register(None)] == [1, 1, 2, 3]
 
 
 async def test_failure_at_the_end_of_a_pull_is_its_reason(provider: OllamaInference) -> None:
@@ -157,17 +243,17 @@ async def test_failure_at_the_end_of_a_pull_is_its_reason(provider: OllamaInfere
         await provider.register_model(wanted("no-such-model", pull=True), None)
 
 
-async def test_stopped_provider_lets_go_of_its_pulls(provider: OllamaInference, fake_ollama: FakeOllama) -> None:
-    fake_ollama.models.to_pull["phi4"] = FakeModel("phi4:latest")
-    fake_ollama.pull_may_end.clear()
-    registering = asyncio.create_task(provider.register_model(wanted("phi4", pull=True), None))
-    await until(lambda: fake_ollama.asked("/api/pull"))
+async def test_stopped_provider_lets_go_of_its_pulls(
+    provider: OllamaInference, fake_ollama: FakeOllama, long_pull: asyncio.Event
+) -> None:
+    job = await pull_begun(provider)
 
     await provider.stop()
 
-    with pytest.raises(BackendUnavailableError):
-        await registering
     await until(lambda: fake_ollama.running == 0)
+    ended = provider.deps.jobs.find(job.id)
+    assert ended is not None
+    assert ended.state == "failed"
 
 
 # --- answers ---
@@ -344,15 +430,12 @@ async def test_whole_answer_that_is_cancelled_ends_the_servers_work(
 
 
 async def test_pull_may_take_longer_than_an_answer(
-    started_provider: StartedProvider, fake_ollama: FakeOllama, monkeypatch: pytest.MonkeyPatch
+    started_provider: StartedProvider, long_pull: asyncio.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pulls, "PATIENCE_S", 0.5)
     provider = await started_provider(total_timeout_s=0.2, between_chunks_timeout_s=0.1)
-    fake_ollama.models.to_pull["phi4"] = FakeModel("phi4:latest")
-    fake_ollama.pull_may_end.clear()
 
-    with pytest.raises(BackendUnavailableError, match="register it again"):
-        await provider.register_model(wanted("phi4", pull=True), None)
+    assert (await pull_begun(provider)).state == "running"
 
 
 async def test_pull_that_takes_too_long_ends_with_the_reason(

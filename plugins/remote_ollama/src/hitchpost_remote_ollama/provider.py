@@ -62,24 +62,25 @@ class OllamaInference(InferenceProvider[OllamaConfig]):
     def __init__(self, config: OllamaConfig, deps: ProviderDeps) -> None:
         super().__init__(config, deps)
         self._client = OllamaClient(config)
-        self._pulls = Pulls(config, deps.log)
+        self._pulls = Pulls(config, deps)
         self._facts: dict[str, tuple[str, ModelFacts]] = {}
         """By the name that Ollama lists; with the digest of the model that they are true of."""
         self._version = ""
 
     async def start(self) -> None:
-        """Opens the pool of connections and asks whether anybody is there."""
+        """Opens the pools of connections and asks whether anybody is there."""
         with self._named_errors():
-            await self._client.open()
             try:
+                await self._client.open()
+                await self._pulls.open()
                 await self._ask_version()
             except BaseException:
-                await self._client.close()
+                await self.stop()
                 raise
 
     async def stop(self) -> None:
         """Ends pulls, requests and connections."""
-        await self._pulls.stop()
+        await self._pulls.close()
         await self._client.close()
 
     async def health(self) -> None:
@@ -106,7 +107,7 @@ class OllamaInference(InferenceProvider[OllamaConfig]):
 
         Raises:
             BadRequestError: Ollama lacks it, with what to pull; or its metadata can't be.
-            BackendUnavailableError: it is still being pulled.
+            BackendUnavailableError: it is still being pulled, by a job that the message names.
         """
         with self._named_errors():
             settings = read_settings(model.metadata)
@@ -114,7 +115,7 @@ class OllamaInference(InferenceProvider[OllamaConfig]):
             tags = await self._tags()
             name = find_among(asked, tags)
             if name is None and settings.pull:
-                await self._pulls.pull(ollama_names(asked)[0])
+                await self._pulls.pull(ollama_names(asked)[0], is_asked=context is not None)
                 tags = await self._tags()
                 name = find_among(asked, tags)
             if name is None:
