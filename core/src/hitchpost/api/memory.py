@@ -146,7 +146,7 @@ class DeleteDocumentsRequest(WireModel):
     """Documents that are to leave a bank."""
 
     bank_id: str
-    document_ids: Items[DocumentId]
+    document_ids: Items[str]
 
 
 class GetBankStatisticsRequest(WireModel):

@@ -38,6 +38,7 @@ class _Operation:
     summary: str
     request: type[BaseModel] | None = None
     answer: Any = None
+    accepted: Any = None
     chunk: Any = None
     error: Any = None
     parameters: list[Json] = field(default_factory=list)
@@ -136,6 +137,7 @@ def _own_operations() -> Iterator[_Operation]:
             summary=_first_line(route.handler),
             request=route.request if route.verb == "POST" else None,
             answer=route.answer,
+            accepted=route.accepted,
             error=Error,
             parameters=[*_path_parameters(route.path), *(_query_parameters(in_query) if in_query else ())],
         )
@@ -175,7 +177,7 @@ def _first_line(thing: object) -> str:
 def _types_of(operation: _Operation) -> Iterator[tuple[str, Any, Literal["validation", "serialization"]]]:
     if operation.request is not None:
         yield "request", operation.request, "validation"
-    for role in ("answer", "chunk", "error"):
+    for role in ("answer", "accepted", "chunk", "error"):
         kind = getattr(operation, role)
         if kind is not None:
             yield role, kind, "serialization"
@@ -199,6 +201,10 @@ def _described(operation: _Operation, schemas: dict[str, Json]) -> Json:
         "summary": operation.summary,
         "responses": {"200": answered},
     }
+    if operation.accepted is not None:
+        begun: Json = {"description": "The work goes on in the background, as this job."}
+        begun["content"] = {"application/json": {"schema": schema("accepted")}}
+        described["responses"]["202"] = begun
     if operation.tag != "operations":
         failed: Json = {"description": "The request failed; the body says why."}
         failed["content"] = {"application/json": {"schema": schema("error")}}

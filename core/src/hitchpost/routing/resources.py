@@ -86,6 +86,12 @@ class MemoryRouter(ResourceRouter[MemoryBank]):
         reports = [DocumentReport(document_id=document.document_id) for document in request.documents]
         return InsertDocumentsResponse(documents=reports)
 
+    def get_owner(self, bank_id: str) -> str:
+        """The id of the provider that has a bank; where it could take no documents, the errors of an insertion are raised."""
+        gate, bank = self._route(bank_id)
+        check_bank_type(bank, gate)
+        return gate.provider_id
+
     async def query_documents(self, request: QueryDocumentsRequest, context: RequestContext) -> QueryDocumentsResponse:
         """Find the chunks that fit a query best."""
         gate, bank = self._route(request.bank_id)
