@@ -293,6 +293,28 @@ async def test_silence_ends_at_its_limit(served: Connect, respond: object, limit
     await until(lambda: raw.open_connections == 0)
 
 
+async def test_only_the_silence_counts_that_is_waited_through(served: Connect) -> None:
+    goes_on = asyncio.Event()
+
+    async def sends_more_when_asked(exchange: Exchange) -> None:
+        await exchange.write(SSE + b"data: 1\n\n")
+        await goes_on.wait()
+        await exchange.write(b"data: 2\n\n")
+
+    remote, _ = await served(sends_more_when_asked, between_chunks_timeout_s=0.1)
+    over = asyncio.Event()
+
+    async with remote.send("POST", "/generate", {}, accept="text/event-stream") as answer:
+        first = await answer.next_events()
+        # A caller that takes its time, longer than the server may.
+        asyncio.get_running_loop().call_later(0.12, over.set)
+        await over.wait()
+        goes_on.set()
+        second = await answer.next_events()
+
+    assert [event.data for event in (*first, *second)] == [b"1", b"2"]
+
+
 async def test_deadline_of_a_request_holds_besides_the_limits(served: Connect) -> None:
     remote, _ = await served(falls_silent)
 

@@ -2,17 +2,17 @@
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import from_json
 
-from hitchpost.errors import BadBackendAnswerError, DeadlineExceededError, HitchpostError
+from hitchpost.errors import BadBackendAnswerError, HitchpostError
 from hitchpost.remote.config import RemoteConfig
 from hitchpost.remote.events import EventParser, LineSplitter, ServerEvent
+from hitchpost.remote.patience import Patience
 from hitchpost.remote.refusals import ServerError, find_server_error
-from hitchpost.remote.transport import lost_in_answer, too_late
+from hitchpost.remote.transport import is_lost, lost_in_answer
 
 if TYPE_CHECKING:
     import aiohttp
@@ -70,11 +70,9 @@ class Answer:
         self._content = response.content
         self._name = name
         self._what = what
-        self._config = config
-        self._ends_at = ends_at
-        self._silence_s = first_byte_timeout_s
+        self._between_chunks_timeout_s = config.between_chunks_timeout_s
+        self._patience = Patience(name, first_byte_timeout_s, ends_at, self._content.set_exception)
         self._refuse = refuse
-        self._has_begun = False
         self._events: EventParser | None = None
         self._lines: LineSplitter | None = None
 
@@ -132,6 +130,8 @@ class Answer:
 
     async def finish(self) -> None:
         """Waits a moment for the end of an answer that is whole, as only then its connection can serve again."""
+        if self._content.at_eof():
+            return
         with contextlib.suppress(HitchpostError, TimeoutError):
             async with asyncio.timeout(END_S):
                 while await self._next():
@@ -141,29 +141,28 @@ class Answer:
         """Ends the wait of whoever reads: the pool is closed, of which aiohttp tells a reader nothing."""
         self._content.set_exception(ConnectionResetError())
 
+    def close(self) -> None:
+        """Ends the connection unless the answer was read to its end: what is left of it must not be computed."""
+        self._patience.stop()
+        self._response.close()
+
     async def _next(self) -> bytes:
-        import aiohttp
-
+        """What has come since the last time, or comes next; nothing at the end."""
+        content, patience = self._content, self._patience
         try:
-            data = self._content.read_nowait(-1)
-            if not data and not self._content.at_eof():
-                data = await self._wait(self._silence_s)
-        except (aiohttp.ClientError, OSError, RuntimeError):
-            # aiohttp raises RuntimeError where the connection was gone before anybody waited for it, as when the pool is closed.
+            data = content.read_nowait(-1)
+            if not data and not content.at_eof():
+                patience.begin_wait()
+                try:
+                    data = await content.readany()
+                finally:
+                    patience.end_wait()
+        except Exception as error:
+            if not is_lost(error):
+                raise
             raise lost_in_answer(self._name) from None
-        self._silence_s = self._config.between_chunks_timeout_s
-        self._has_begun = True
+        patience.answer_began(self._between_chunks_timeout_s)
         return data
-
-    async def _wait(self, silence_s: float) -> bytes:
-        left_s = self._ends_at - time.monotonic()
-        try:
-            async with asyncio.timeout(min(silence_s, left_s)):
-                return await self._content.readany()
-        except TimeoutError:
-            if left_s <= silence_s:
-                raise DeadlineExceededError(f"the answer of {self._name} was not whole in time") from None
-            raise too_late(self._name, silence_s, has_begun=self._has_begun) from None
 
     async def _check_streams(self, *kinds: str) -> None:
         kind = self._response.content_type if "Content-Type" in self._response.headers else ""

@@ -4,8 +4,10 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
@@ -14,6 +16,7 @@ from pydantic_core import PydanticSerializationError, to_json
 from hitchpost.errors import BackendUnavailableError, BadBackendAnswerError, HitchpostError, UnauthenticatedError
 from hitchpost.remote.answer import Answer
 from hitchpost.remote.config import RemoteConfig
+from hitchpost.remote.patience import too_late
 from hitchpost.remote.refusals import ServerError, error_in_body, refusal, retry_after_s
 from hitchpost.remote.retries import RETRIED_STATUSES, retry_delay_s
 from hitchpost.remote.transport import (
@@ -22,7 +25,6 @@ from hitchpost.remote.transport import (
     never_taken,
     open_session,
     tls_context,
-    too_late,
 )
 
 if TYPE_CHECKING:
@@ -94,8 +96,7 @@ class RemoteServer:
         async with sending as answer:
             return await answer.json()
 
-    @contextlib.asynccontextmanager
-    async def send(
+    def send(
         self,
         method: str,
         path: str,
@@ -105,7 +106,7 @@ class RemoteServer:
         accept: str = "application/json",
         deadline: float | None = None,
         first_byte_timeout_s: float | None = None,
-    ) -> AsyncIterator[Answer]:
+    ) -> AbstractAsyncContextManager[Answer]:
         """The answer to a request, from the moment that its status is known to be 200.
 
         What the server did not take is sent again, as the config says. Leaving the block ends the connection unless the answer was read
@@ -120,7 +121,7 @@ class RemoteServer:
             deadline: when the answer must be whole, on the clock of `time.monotonic()`; `total_timeout_s` holds besides.
             first_byte_timeout_s: in place of the configured one.
 
-        Raises:
+        Raises, at the block's begin:
             HitchpostError: the server can't be reached, refuses, or is silent for too long; what its status means by `refusal`.
         """
         ends_at = time.monotonic() + self._config.total_timeout_s
@@ -130,18 +131,10 @@ class RemoteServer:
         if data is not None:
             headers["Content-Type"] = "application/json"
         silence_s = first_byte_timeout_s or self._config.first_byte_timeout_s
-        call = _Call(method, path, data, headers, silence_s, ends_at)
-        response = await self._until_taken(call)
-        answer = self._answer(response, call)
-        self._answers.add(answer)
-        try:
-            yield answer
-        finally:
-            self._answers.discard(answer)
-            # Ends the connection unless the answer was read to its end: what is left of it must not be computed.
-            response.close()
+        return _Call(method, path, data, headers, silence_s, ends_at, self._begin, self._end)
 
-    async def _until_taken(self, call: "_Call") -> "aiohttp.ClientResponse":
+    async def _begin(self, call: "_Call") -> Answer:
+        """Send a call until it is taken."""
         failed = 0
         while True:
             try:
@@ -154,7 +147,12 @@ class RemoteServer:
                     raise not_taken.error from None
             await asyncio.sleep(delay_s)
 
-    async def _attempt(self, call: "_Call") -> "aiohttp.ClientResponse":
+    def _end(self, answer: Answer) -> None:
+        """Nobody reads the answer any more."""
+        self._answers.discard(answer)
+        answer.close()
+
+    async def _attempt(self, call: "_Call") -> Answer:
         import aiohttp
 
         session = self._session
@@ -182,29 +180,27 @@ class RemoteServer:
             if not session.closed:
                 raise
             raise BackendUnavailableError(f"the connections to {self.name} are closed") from None
+        answer = Answer(response, self.name, call.path, self._config, call.ends_at, call.silence_s, self.refusal)
+        self._answers.add(answer)
+        if response.status == 200 and response.headers.get("Content-Encoding", "identity") == "identity":
+            return answer
         try:
-            await self._check(response, call)
-        except BaseException:
-            response.close()
-            raise
-        return response
+            raise await self._bad_answer(response.status, answer, call)
+        finally:
+            self._end(answer)
 
-    async def _check(self, response: "aiohttp.ClientResponse", call: "_Call") -> None:
-        if response.status != 200:
-            said = None
-            # The status says enough where the words are too many or break off.
-            with contextlib.suppress(HitchpostError):
-                said = error_in_body(await self._answer(response, call).read(MAX_ERROR_BYTES))
-            if said is not None:
-                said = _without_key(said, call.headers.get("Authorization", "").removeprefix("Bearer "))
-            meant = self.refusal(response.status, said, call.path, retry_after_s(response.headers))
-            raise _NotTakenError(meant) if response.status in RETRIED_STATUSES and meant.is_retryable else meant
-        encoding = response.headers.get("Content-Encoding", "identity")
-        if encoding != "identity":
-            raise BadBackendAnswerError(f"{self.name} answered compressed, which it was asked not to do")
-
-    def _answer(self, response: "aiohttp.ClientResponse", call: "_Call") -> Answer:
-        return Answer(response, self.name, call.path, self._config, call.ends_at, call.silence_s, self.refusal)
+    async def _bad_answer(self, status: int, answer: Answer, call: "_Call") -> Exception:
+        """What an answer means that is no good."""
+        if status == 200:
+            return BadBackendAnswerError(f"{self.name} answered compressed, which it was asked not to do")
+        said = None
+        # The status says enough where the words are too many or break off.
+        with contextlib.suppress(HitchpostError):
+            said = error_in_body(await answer.read(MAX_ERROR_BYTES))
+        if said is not None:
+            said = _without_key(said, call.headers.get("Authorization", "").removeprefix("Bearer "))
+        meant = self.refusal(status, said, call.path, retry_after_s(answer.headers))
+        return _NotTakenError(meant) if status in RETRIED_STATUSES and meant.is_retryable else meant
 
     def refusal(
         self, status: int, error: ServerError | None, what: str = "", wait_s: float | None = None
@@ -224,9 +220,9 @@ class RemoteServer:
         return meant
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Call:
-    """A request as it goes out, as often as it must."""
+    """A request as it goes out, as often as it must; its block is the time in which its answer is read."""
 
     method: str
     path: str
@@ -234,6 +230,19 @@ class _Call:
     headers: Mapping[str, str] = field(repr=False)
     silence_s: float
     ends_at: float
+    begin: Callable[["_Call"], Awaitable[Answer]]
+    end: Callable[[Answer], None]
+    answer: Answer | None = None
+
+    async def __aenter__(self) -> Answer:
+        self.answer = await self.begin(self)
+        return self.answer
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.answer is not None:
+            self.end(self.answer)
 
 
 class _NotTakenError(Exception):

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from hitchpost.errors import BackendUnavailableError, BadBackendAnswerError, DeadlineExceededError, HitchpostError
+from hitchpost.errors import BackendUnavailableError, BadBackendAnswerError, HitchpostError
 from hitchpost.remote.config import RemoteConfig
 
 if TYPE_CHECKING:
@@ -88,24 +88,25 @@ def never_taken(error: Exception) -> bool:
     return isinstance(error, aiohttp.ClientConnectorError | aiohttp.ServerDisconnectedError | ConnectionResetError)
 
 
+def is_lost(error: Exception) -> bool:
+    """Whether the connection broke in the middle of an answer."""
+    import aiohttp
+
+    # aiohttp raises RuntimeError where the connection was gone before anybody waited for it, as when the pool is closed.
+    return isinstance(error, aiohttp.ClientError | OSError | RuntimeError)
+
+
 def lost_in_answer(name: str) -> HitchpostError:
     """The error that an answer without an end means."""
     return BadBackendAnswerError(f"the connection to {name} broke in the middle of an answer")
 
 
-def too_late(name: str, seconds: float, *, has_begun: bool) -> HitchpostError:
-    """The error that silence means."""
-    if has_begun:
-        return DeadlineExceededError(f"{name} fell silent in the middle of an answer, for {seconds:g} s")
-    return DeadlineExceededError(f"{name} did not begin to answer within {seconds:g} s")
-
-
 __all__ = [
     "find_proxy",
+    "is_lost",
     "lost_before_answer",
     "lost_in_answer",
     "never_taken",
     "open_session",
     "tls_context",
-    "too_late",
 ]
