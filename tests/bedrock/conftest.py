@@ -57,6 +57,12 @@ async def provider(make_provider: MakeProvider) -> BedrockInference:
     return await make_provider()
 
 
+@pytest.fixture
+async def open_provider(make_provider: MakeProvider) -> BedrockInference:
+    """Its config has no keys: callers bring theirs."""
+    return await make_provider(aws_access_key_id=None, aws_secret_access_key=None)
+
+
 def asking(model: str = LLAMA, *, data: dict[str, str] | None = None, **metadata: Any) -> RequestContext:
     """The context of a request for a registered model."""
     return RequestContext(

@@ -4,8 +4,17 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar
 
+import pytest
+
 from hitchpost.conformance import InferenceConformance
 from tests.fakes.bedrock.server import FakeBedrock
+
+
+@pytest.fixture(autouse=True)
+def _keys_of_the_environment(_no_aws_settings: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not of the config, where they would come before those of callers."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAHOST")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret of the host")
 
 
 class BedrockKit(InferenceConformance):
@@ -24,12 +33,7 @@ class BedrockKit(InferenceConformance):
     async def backend(self) -> AsyncIterator[Mapping[str, Any]]:
         async with FakeBedrock() as self.fake:
             type(self).backend_faults = self.fake
-            yield {
-                "endpoint_url": self.fake.url,
-                "region_name": "us-east-1",
-                "aws_access_key_id": "AKIAHOST",
-                "aws_secret_access_key": "secret of the host",
-            }
+            yield {"endpoint_url": self.fake.url, "region_name": "us-east-1"}
 
     async def is_busy(self) -> bool:
         return self.fake.running > 0

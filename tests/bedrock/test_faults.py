@@ -307,9 +307,9 @@ async def test_slow_reader_holds_the_backend_back_and_loses_nothing(provider: Be
     assert "".join(texts) == f"You said: {words} [AKIAHOST]"
 
 
-async def test_wrong_keys_of_a_caller_are_the_callers_error(provider: BedrockInference) -> None:
+async def test_wrong_keys_of_a_caller_are_the_callers_error(open_provider: BedrockInference) -> None:
     with pytest.raises(UnauthenticatedError) as failed:
-        await whole(provider, data=keys_of("WRONG"))
+        await whole(open_provider, data=keys_of("WRONG"))
 
     assert "WRONG" not in failed.value.message
 

@@ -157,12 +157,12 @@ async def test_unknown_model_is_not_found(provider: BedrockInference) -> None:
 # --- credentials ---
 
 
-async def test_concurrent_callers_are_answered_under_their_own_keys(provider: BedrockInference) -> None:
+async def test_concurrent_callers_are_answered_under_their_own_keys(open_provider: BedrockInference) -> None:
     names = [f"AKIA{number}" for number in range(40)]
 
     async def ask(name: str) -> str:
         context = asking(data=keys_of(name))
-        events = await events_of(provider.stream_chat_completion(chat(text=name), context))
+        events = await events_of(open_provider.stream_chat_completion(chat(text=name), context))
         return "".join(event.text for event in events if isinstance(event, TextDelta))
 
     answers = await asyncio.gather(*(ask(name) for name in names))
@@ -179,6 +179,12 @@ async def test_callers_keys_win_over_a_token_in_the_hosts_environment(
     brought = await provider.chat_completion(chat(text="hi"), asking(data=keys_of("AKIAANN")))
 
     assert brought.choices[0].text == "You said: hi [AKIAANN]"
+
+
+async def test_keys_of_the_config_come_before_those_of_a_caller(provider: BedrockInference) -> None:
+    answer = await provider.chat_completion(chat(text="hi"), asking(data=keys_of("AKIAANN")))
+
+    assert answer.choices[0].text == "You said: hi [AKIAHOST]"
 
 
 async def test_keys_of_the_config_win_over_the_environment(
@@ -201,30 +207,35 @@ async def test_keys_are_found_in_the_environment(make_provider: MakeProvider, mo
     assert (await provider.chat_completion(chat(text="hi"), asking())).choices[0].text == "You said: hi [AKIAENV]"
 
 
-async def test_keys_are_found_in_a_profile(make_provider: MakeProvider, tmp_path: Path) -> None:
+async def test_keys_are_found_in_a_profile_and_come_before_those_of_a_caller(
+    make_provider: MakeProvider, tmp_path: Path
+) -> None:
     lines = ["[team]", "aws_access_key_id=AKIATEAM", "aws_secret_access_key=of the team"]
     (tmp_path / "credentials").write_text("\n".join(lines))
     provider = await make_provider(aws_access_key_id=None, aws_secret_access_key=None, profile_name="team")
 
-    assert (await provider.chat_completion(chat(text="hi"), asking())).choices[0].text == "You said: hi [AKIATEAM]"
+    own = await provider.chat_completion(chat(text="hi"), asking())
+    of_a_caller = await provider.chat_completion(chat(text="hi"), asking(data=keys_of("AKIAANN")))
+
+    assert [own.choices[0].text, of_a_caller.choices[0].text] == ["You said: hi [AKIATEAM]"] * 2
 
 
 async def test_session_token_and_region_of_a_caller_are_signed_with(
-    provider: BedrockInference, fake: FakeBedrock
+    open_provider: BedrockInference, fake: FakeBedrock
 ) -> None:
     data = {**keys_of("ASIAANN"), "aws_session_token": "a-token", "aws_region": "eu-west-1"}
 
-    await provider.chat_completion(chat(), asking(data=data))
+    await open_provider.chat_completion(chat(), asking(data=data))
 
     assert fake.headers[-1]["X-Amz-Security-Token"] == "a-token"
     assert "/eu-west-1/bedrock/aws4_request" in fake.headers[-1]["Authorization"]
 
 
 async def test_caller_after_another_with_the_same_key_and_a_wrong_secret_shares_no_client(
-    provider: BedrockInference, fake: FakeBedrock
+    open_provider: BedrockInference, fake: FakeBedrock
 ) -> None:
-    await provider.chat_completion(chat(), asking(data=keys_of("AKIAANN")))
-    await provider.chat_completion(chat(), asking(data={**keys_of("AKIAANN"), "aws_secret_access_key": "other"}))
+    await open_provider.chat_completion(chat(), asking(data=keys_of("AKIAANN")))
+    await open_provider.chat_completion(chat(), asking(data={**keys_of("AKIAANN"), "aws_secret_access_key": "other"}))
 
     signatures = {headers["Authorization"].partition("Signature=")[2] for headers in fake.headers}
     assert len(signatures) == 2

@@ -34,5 +34,10 @@ class AwsConfig(AwsKeys):
     max_connections: Annotated[int, Field(ge=1, le=1024)] = 64
     """Calls that run at once, each in a thread; more of them wait for one of these to end."""
 
+    @property
+    def names_credentials(self) -> bool:
+        """Whether it says whose account is used, so that neither the environment nor a caller does."""
+        return self.aws_access_key_id is not None or self.profile_name is not None
+
 
 __all__ = ["AwsConfig"]

@@ -34,7 +34,7 @@ class AwsKeys(BaseModel):
 
 
 class AwsProviderData(AwsKeys):
-    """Credentials that a caller brings for its own request; they take the place of the provider's, whole."""
+    """Credentials that a caller brings for its own request, where the config has none; they take the place of those of the environment, whole."""
 
     model_config = ConfigDict(extra="ignore")
 

@@ -110,7 +110,7 @@ class BedrockInference(InferenceProvider[BedrockInferenceConfig]):
 
     async def _served(self, context: RequestContext | None) -> list[Model] | None:
         """What there is under the caller's credentials, or the provider's own; None where that may not be asked."""
-        is_own = _identity(context) is None
+        is_own = self._identity(context) is None
         if is_own and self._listing is not None and self._listing[0] > time.monotonic():
             return self._listing[1]
         client = await self._client("bedrock", context)
@@ -271,7 +271,14 @@ class BedrockInference(InferenceProvider[BedrockInferenceConfig]):
     async def _client(self, service: Service, context: RequestContext | None) -> Any:
         if self._clients is None:
             raise BackendUnavailableError("the provider is not started")
-        return await self._clients.get(service, _identity(context))
+        return await self._clients.get(service, self._identity(context))
+
+    def _identity(self, context: RequestContext | None) -> Identity | None:
+        """The credentials that a request brought, where the config has none."""
+        data = None if context is None else context.provider_data
+        if self.config.names_credentials or not isinstance(data, AwsProviderData):
+            return None
+        return data.identity()
 
     def _workers(self, workers: Workers | None) -> Workers:
         if workers is None:
@@ -286,12 +293,6 @@ class BedrockInference(InferenceProvider[BedrockInferenceConfig]):
         except HitchpostError as error:
             error.provider_id = error.provider_id or self.deps.provider_id
             raise
-
-
-def _identity(context: RequestContext | None) -> Identity | None:
-    """The credentials that a request brought."""
-    data = None if context is None else context.provider_data
-    return data.identity() if isinstance(data, AwsProviderData) else None
 
 
 def _asked_model(model_id: str, context: RequestContext) -> tuple[str, ModelSettings]:
