@@ -1,7 +1,10 @@
 """Bedrock's bad days: each ends with its own error, at once, and without secrets."""
 
 import asyncio
+import json
+import logging
 import threading
+import traceback
 from contextlib import aclosing
 from typing import Any
 
@@ -26,6 +29,7 @@ from tests.fakes.bedrock import frames
 from tests.fakes.bedrock.rules import Refused
 from tests.fakes.bedrock.server import Answer, FakeBedrock
 from tests.plugged import chat, until
+from tests.remote.raw_server import RawServer, answered
 
 pytestmark = pytest.mark.timeout(30)
 COUNT = "Count from one"
@@ -127,6 +131,10 @@ BROKEN = {
     "has a wrong checksum of its lengths": b"\0\0\0\x10\0\0\0\0\0\0\0\0" + GOOD,
     "is garbage": b"what is this?" * 20,
     "has a message of 3 GB": b"\xbf\xff\xff\xff" + GOOD[4:],
+    "has a line of 10 MB that is no message": b"x" * 10_000_000,
+    "has a message of 10 MB that is no JSON": frames.frame(
+        {":event-type": "contentBlockDelta", ":message-type": "event"}, b"x" * 10_000_000
+    ),
     "has a payload that is no JSON": frames.frame(
         {":event-type": "contentBlockDelta", ":message-type": "event"}, b"{half"
     ),
@@ -163,6 +171,7 @@ ODD_ANSWERS = {
     "an empty body": (saying(b""), BadBackendAnswerError),
     "a list": (saying(b"[1]"), BadBackendAnswerError),
     "a page of HTML": (saying(b"<html>hi</html>", content_type="text/html"), BadBackendAnswerError),
+    "a line of 10 MB": (saying(b"x" * 10_000_000), BadBackendAnswerError),
     "half a character": (saying(b'{"output":"\xc3'), BadBackendAnswerError),
     "a page of HTML as an error": (saying(b"<html>", 503, "text/html"), BackendUnavailableError),
     "a redirect": (saying(b"", 307, Location="http://127.0.0.1:1/"), BadBackendAnswerError),
@@ -189,6 +198,87 @@ async def test_silence_in_a_stream_ends_it_after_the_read_timeout(
     async with fake.stall():
         with pytest.raises(DeadlineExceededError, match="read_timeout"):
             await streamed(provider)
+
+
+async def half_a_header(request: web.Request) -> web.StreamResponse:
+    assert request.transport is not None
+    request.transport.write(b"HTTP/1.1 200 OK\r\nContent-Ty")
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+async def test_slow_header_of_a_stream_ends_after_the_read_timeout(
+    make_provider: MakeProvider, fake: FakeBedrock
+) -> None:
+    provider = await make_provider(read_timeout=0.2)
+    fake.answering = half_a_header
+
+    with pytest.raises(DeadlineExceededError, match="read_timeout"):
+        await streamed(provider)
+
+    await until(lambda: fake.running == 0)
+
+
+async def test_slow_header_of_a_whole_answer_ends_with_its_caller(
+    provider: BedrockInference, fake: FakeBedrock
+) -> None:
+    fake.answering = half_a_header
+
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(whole(provider), 0.2)
+
+    await until(lambda: fake.running == 0)
+
+
+async def test_proxy_of_the_environment_is_asked_unless_the_host_is_excepted(
+    make_provider: MakeProvider, fake: FakeBedrock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = {"output": {"message": {"role": "assistant", "content": [{"text": "by proxy"}]}}, "stopReason": "end_turn"}
+    async with RawServer(answered(json.dumps(said).encode())) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url.replace("://", "://me:pass@"))
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        far, near = await make_provider(endpoint_url="http://bedrock.example"), await make_provider()
+
+        answers = [(await whole(provider))[0].text for provider in (far, near)]
+
+    assert answers[0] == "by proxy"
+    assert answers[1] != "by proxy"
+    [exchange] = proxy.exchanges
+    assert exchange.head.startswith("POST http://bedrock.example/model/")
+    assert "Proxy-Authorization: Basic bWU6cGFzcw==" in exchange.head
+
+
+async def test_proxy_that_is_not_there_is_an_error_without_its_password(
+    make_provider: MakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://me:pass-of-the-proxy@127.0.0.1:1")
+    monkeypatch.setenv("no_proxy", "")
+    provider = await make_provider(endpoint_url="http://bedrock.example")
+
+    with pytest.raises(BackendUnavailableError) as failed:
+        await whole(provider)
+
+    assert "pass-of-the-proxy" not in "".join(traceback.format_exception(failed.value))
+
+
+@pytest.mark.parametrize("code", ["ExpiredTokenException", "ValidationException"])
+async def test_secrets_are_in_no_error_and_no_log(
+    make_provider: MakeProvider, fake: FakeBedrock, code: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "bedrock")
+    secrets = {
+        "aws_access_key_id": "ASIAHOSTHOSTHOSTHOST",
+        "aws_secret_access_key": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+        "aws_session_token": "IQoJb3JpZ2luX2VjEDoaCXVzLWVhc3QtMSJHMEUCIQ==" * 5,
+    }
+    provider = await make_provider(**secrets)
+    fake.refusals = [Refused(403, code, f"no: {' '.join(secrets.values())}")]
+
+    with pytest.raises(HitchpostError) as failed:
+        await streamed(provider)
+
+    told = failed.value.message + caplog.text + repr(provider.config)
+    assert not [secret for secret in secrets.values() if secret in told]
 
 
 async def test_whole_answer_may_take_longer_than_the_read_timeout(

@@ -364,6 +364,8 @@ EMBEDDERS = [
     ("amazon.titan-embed-text-v2:0", None, 1024, 3),
     ("amazon.titan-embed-text-v2:0", 256, 256, 3),
     ("cohere.embed-english-v3", None, 1024, 1),
+    ("cohere.embed-v4:0", None, 1536, 1),
+    ("cohere.embed-v4:0", 512, 512, 1),
     ("amazon.nova-2-multimodal-embeddings-v1:0", 384, 384, 3),
 ]
 
@@ -401,6 +403,7 @@ async def test_many_texts_go_to_cohere_by_96(provider: BedrockInference, fake: F
         ({"contents": [" "]}, "amazon.titan-embed-text-v1", BadRequestError, "contents.0"),
         ({"contents": ["x"], "dimensions": 100}, "amazon.titan-embed-text-v2:0", UnsupportedError, "dimensions"),
         ({"contents": ["x"], "dimensions": 256}, "amazon.titan-embed-text-v1", UnsupportedError, "dimensions"),
+        ({"contents": ["x"], "dimensions": 3072}, "cohere.embed-v4:0", UnsupportedError, "dimensions"),
         ({"contents": ["x"]}, LLAMA, UnsupportedError, "model"),
     ],
 )

@@ -32,6 +32,7 @@ SUMMARIES = [
     summary("amazon.titan-embed-text-v1", outputs="EMBEDDING"),
     summary("amazon.titan-embed-text-v2:0", outputs="EMBEDDING"),
     summary("cohere.embed-english-v3", outputs="EMBEDDING"),
+    summary("cohere.embed-v4:0", inputs="TEXT IMAGE", outputs="EMBEDDING"),
     summary("amazon.nova-2-multimodal-embeddings-v1:0", outputs="EMBEDDING"),
     summary("stability.image-core-v1:0", outputs="IMAGE"),
     summary("meta.llama3-1-8b-instruct-v1:0:128k", types="PROVISIONED"),

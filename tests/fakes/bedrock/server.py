@@ -310,7 +310,14 @@ def embedding_answer(base: str, body: dict[str, Any]) -> web.Response:
         texts = body["texts"]
         if not 1 <= len(texts) <= 96 or "input_type" not in body:
             raise invalid("Malformed input request, please reformat your input and try again.")
-        vectors = [speech.vector(text, 1024) for text in texts]
+        size = 1024
+        if "v4" in base:
+            size = body.get("output_dimension", 1536)
+            if size not in (256, 512, 1024, 1536):
+                raise invalid("invalid output_dimension, must be one of 256, 512, 1024, 1536")
+        elif "output_dimension" in body:
+            raise invalid("Malformed input request: extraneous key [output_dimension] is not permitted")
+        vectors = [speech.vector(text, size) for text in texts]
         answer: dict[str, Any] = {
             "id": "1",
             "texts": texts,

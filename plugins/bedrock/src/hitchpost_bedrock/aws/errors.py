@@ -174,6 +174,8 @@ def _said(text: str) -> str:
     """What AWS said, on one line, without account numbers and keys."""
     text = re.sub(r"\b\d{12}\b", "************", text)
     text = re.sub(r"\b(A3T|AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{12,}\b", "********", text)
+    # Secret keys have 40 of these characters, session tokens hundreds.
+    text = re.sub(r"[A-Za-z0-9/+=]{40,}", "********", text)
     text = "".join(character if character.isprintable() else " " for character in text)
     return text if len(text) <= MAX_SAID_CHARS else text[:MAX_SAID_CHARS] + "…"
 
