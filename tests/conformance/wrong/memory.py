@@ -1,19 +1,29 @@
 """What a memory provider can do wrong."""
 
 import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
 
 from hitchpost.api import (
+    BankStatistics,
+    DeleteDocumentsRequest,
+    DeleteDocumentsResponse,
+    GetBankStatisticsRequest,
     InsertDocumentsRequest,
+    InsertDocumentsResponse,
+    ListDocumentsRequest,
+    ListDocumentsResponse,
     MemoryBank,
     QueryDocumentsRequest,
     QueryDocumentsResponse,
     RequestContext,
 )
 from hitchpost.errors import ConflictError
-from tests.conformance.right.memory import RightMemory
+from tests.conformance.right.memory import Kept, RightMemory
 from tests.conformance.wrong.case import wrong_memory
 
-Found = list[tuple[float, str, str]]
+Found = list[tuple[float, str, Kept]]
 
 
 @wrong_memory("banks.announced-again", "after the bank was announced again 'python' is not found any more")
@@ -42,7 +52,7 @@ class RemembersNames(RightMemory):
 
 @wrong_memory("banks.unknown", "a query of a bank that it doesn't know raised KeyError")
 class LooksUpBlindly(RightMemory):
-    def bank_of(self, context: RequestContext) -> dict[str, str]:
+    def bank_of(self, context: RequestContext) -> dict[str, Kept]:
         assert context.resource is not None
         return self.banks[context.resource.provider_resource_id]
 
@@ -86,32 +96,104 @@ class KnowsNoThreshold(RightMemory):
         return await super().query_documents(request.model_copy(update={"params": params}), context)
 
 
+NOTHING = Kept("nothing", {}, None, datetime.now(UTC), None)
+
+
 @wrong_memory("query.empty-bank", "an empty bank finds")
 class MakesThingsUp(RightMemory):
     async def query_documents(self, request: QueryDocumentsRequest, context: RequestContext) -> QueryDocumentsResponse:
         answer = await super().query_documents(request, context)
-        return answer if answer.chunks else self.answer([(0.1, "", "nothing")], request)
+        return answer if answer.chunks else self.answer([(0.1, "", NOTHING)], request)
 
 
 @wrong_memory("query.other-banks", "a bank in which nothing was put finds")
 class HasOneBankOnly(RightMemory):
-    def bank_of(self, context: RequestContext) -> dict[str, str]:
+    def bank_of(self, context: RequestContext) -> dict[str, Kept]:
         super().bank_of(context)
         return next(iter(self.banks.values()))
 
 
 @wrong_memory("documents.replaced", "after 'python' was inserted again it is found as")
 class KeepsOldTexts(RightMemory):
-    def put(self, bank: dict[str, str], name: str, text: str) -> None:
-        bank[name] = f"{bank.get(name, '')}{text}"
+    def put(self, bank: dict[str, Kept], name: str, kept: Kept) -> None:
+        before = bank[name].text if name in bank else ""
+        bank[name] = replace(kept, text=f"{before}{kept.text}")
 
 
 @wrong_memory("documents.concurrent", "finds '.*' 0 times|can't be found when its insertion has returned")
 class LosesUpdates(RightMemory):
-    async def insert_documents(self, request: InsertDocumentsRequest, context: RequestContext) -> None:
+    async def insert_documents(
+        self, request: InsertDocumentsRequest, context: RequestContext
+    ) -> InsertDocumentsResponse | None:
         before = dict(self.bank_of(context))
         await super().insert_documents(request, context)
+        bank = self.bank_of(context)
+        added = {document.document_id: bank[document.document_id] for document in request.documents}
         await asyncio.sleep(0.001)
-        added = {document.document_id: str(document.content) for document in request.documents}
         assert context.resource is not None
         self.banks[context.resource.provider_resource_id] = {**before, **added}
+        return None
+
+
+@wrong_memory("banks.lasting", r"after a restart \[\] are found in place of 'python'")
+class ForgetsAll(RightMemory):
+    def save(self) -> None:
+        pass
+
+
+@wrong_memory("documents.report", "reported as not gone in are none")
+class SkipsInSilence(RightMemory):
+    async def insert_documents(
+        self, request: InsertDocumentsRequest, context: RequestContext
+    ) -> InsertDocumentsResponse | None:
+        await super().insert_documents(request, context)
+        return None
+
+
+@wrong_memory("documents.ttl", "in a .* bank 'python' is still found 1.1 s after it had 1 s to live")
+class KeepsForEver(RightMemory):
+    def expire(self, bank: dict[str, Kept]) -> None:
+        pass
+
+
+@wrong_memory("documents.listed", "the pages of .* by 3 are")
+class ListsAllAtOnce(RightMemory):
+    async def list_documents(self, request: ListDocumentsRequest, context: RequestContext) -> ListDocumentsResponse:
+        return await super().list_documents(request.model_copy(update={"limit": 1000}), context)
+
+
+@wrong_memory("documents.read", "'python', text/plain, with .* is read as")
+class ForgetsMetadata(RightMemory):
+    def describe(self, name: str, kept: Kept) -> dict[str, Any]:
+        return {**super().describe(name, kept), "metadata": {}}
+
+
+@wrong_memory("documents.deleted", "'python' is found after it was deleted")
+class OnlySaysSo(RightMemory):
+    async def delete_documents(
+        self, request: DeleteDocumentsRequest, context: RequestContext
+    ) -> DeleteDocumentsResponse:
+        there = [name for name in request.document_ids if name in self.bank_of(context)]
+        first = not hasattr(self, "has_deleted")
+        self.has_deleted = True
+        return DeleteDocumentsResponse(deleted=there if first else [])
+
+
+@wrong_memory("documents.counted", "3 listed documents of 3 chunks, .* are counted as")
+class CountsInsertions(RightMemory):
+    async def get_bank_statistics(self, request: GetBankStatisticsRequest, context: RequestContext) -> BankStatistics:
+        counted = await super().get_bank_statistics(request, context)
+        return counted.model_copy(update={"document_count": 5})
+
+
+@wrong_memory("query.filter", "the filter .* leaves")
+class SeesLettersOnly(RightMemory):
+    def fits(self, kept: Kept, request: QueryDocumentsRequest) -> bool:
+        wanted = request.params.filter or {}
+        return all(str(kept.metadata.get(key)).lower() in str(value).lower() for key, value in wanted.items())
+
+
+@wrong_memory("query.modes", "by keyword a word that is nowhere finds")
+class TakesKeywordsForVectors(RightMemory):
+    def score(self, query: str, name: str, text: str) -> float:
+        return super().score(query, name, text) or 0.01

@@ -115,20 +115,28 @@ class Harness:
 
     # --- providers by themselves ---
 
-    async def build(self) -> Provider[Any]:
-        """A new provider, not started, made in a thread as the host does it; nothing else of the type runs meanwhile."""
+    def new_state_dir(self) -> Path:
+        """A name for a folder in which a provider remembers; not made yet."""
+        return self._home / f"state-{next(self._numbers)}"
+
+    async def build(self, state_dir: Path | None = None) -> Provider[Any]:
+        """A new provider, not started, made in a thread as the host does it; nothing else of the type runs meanwhile.
+
+        Args:
+            state_dir: of a provider before it; None for a new one.
+        """
         await self.stop_stack()
         config = load_import_string(self.spec.config).model_validate(await self.config())
-        deps = await self._deps()
+        deps = await self._deps(state_dir or self.new_state_dir())
         provider = await asyncio.to_thread(load_import_string(self.spec.factory), config, deps)
         if not isinstance(provider, Provider):
             raise CheckFailed(f"the factory made {type(provider).__name__}, which is no hitchpost.plugin.Provider")
         return provider
 
     @asynccontextmanager
-    async def started(self) -> AsyncIterator[Provider[Any]]:
-        """A new provider that has started; stopped at the end."""
-        provider = await self.build()
+    async def started(self, state_dir: Path | None = None) -> AsyncIterator[Provider[Any]]:
+        """A new provider that has started; stopped at the end. See `build`."""
+        provider = await self.build(state_dir)
         try:
             await self.within(provider.start(), "start()")
             yield provider
@@ -149,14 +157,14 @@ class Harness:
         given = {key: value for key, value in arguments.items() if has_all or key in wanted}
         return await self.within(implementation(**given), f"{name}()")
 
-    async def _deps(self) -> ProviderDeps:
+    async def _deps(self, state_dir: Path) -> ProviderDeps:
         needed = (*self.spec.needs, *self.spec.uses)
         if needed and self._neighbours is None:
             self._neighbours = await self._start_stack({})
         routers = {api.value: _find_router(self._neighbours, api) for api in needed} if self._neighbours else {}
         return ProviderDeps(
             provider_id=PROVIDER_ID,
-            state_dir=self._home / f"state-{next(self._numbers)}",
+            state_dir=state_dir,
             log=logging.getLogger(f"hitchpost.provider.{PROVIDER_ID}"),
             **routers,
         )

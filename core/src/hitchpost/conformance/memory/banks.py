@@ -44,6 +44,34 @@ class BankChecks(MemorySubject):
 
     @for_each_bank_type
     @check(
+        "banks.lasting",
+        why="a provider type that declares the state `local` or `shared` promises that documents outlive the process",
+        advice="write documents to deps.state_dir, or to the backend, before insert_documents returns; or declare the state `none`",
+    )
+    async def test_documents_outlive_the_provider(self, harness: Harness, bank_type: str) -> None:
+        """Where the type's `state` is not `none`, a new provider over the same state_dir finds what the one before it was given."""
+        self._check_declared(harness, bank_type)
+        if harness.spec.state == "none":
+            raise NotApplicable("the provider type remembers nothing: its state is `none`")
+        state_dir = harness.new_state_dir()
+        bank = self.resource(bank_type, new_name(bank_type))
+        async with harness.started(state_dir) as provider:
+            able: Any = provider
+            await self._announce(harness, able, bank)
+            insert = able.insert_documents(insertion(bank.identifier, self.documents), harness.context(bank))
+            await harness.within(insert, "an insertion")
+        async with harness.started(state_dir) as provider:
+            able = provider
+            await self._announce(harness, able, bank)
+            for document_id in self.queries:
+                asked = QueryDocumentsRequest(bank_id=bank.identifier, query=self.query_for(bank_type, document_id))
+                names = found(await harness.within(able.query_documents(asked, harness.context(bank)), "a query"))
+                if names[:1] != [document_id]:
+                    raise CheckFailed(f"after a restart {names} are found in place of {document_id!r}")
+            await harness.hook(provider, "unregister_memory_bank", memory_bank=bank, context=None)
+
+    @for_each_bank_type
+    @check(
         "banks.listed",
         why="applications register their bank at each start of theirs, and end it when they are done",
         advice="let register_memory_bank and unregister_memory_bank return, and don't list banks that the host has registered",

@@ -2,7 +2,9 @@
 
 import asyncio
 import math
+from typing import Any
 
+from hitchpost.api import Capability, QueryMode
 from hitchpost.conformance.check import CheckFailed, check
 from hitchpost.conformance.harness import Harness
 from hitchpost.conformance.memory.subject import Bank, MemorySubject, for_each_bank_type, found
@@ -82,6 +84,58 @@ class QueryChecks(MemorySubject):
                 expected = [score for score in scores if score >= threshold]
                 if len(kept) != len(expected) or any(score < threshold for score in kept):
                     raise CheckFailed(f"of the scores {scores} the threshold {threshold} leaves {kept}")
+
+    @for_each_bank_type
+    @check(
+        "query.filter",
+        why="an application keeps the documents of several people or languages in one bank, and asks for those of one",
+        advice="choose documents by hitchpost.api.metadata_fits, or the same in the backend's words, before you take the best",
+        needs=Capability.metadata_filter,
+    )
+    async def test_filter_leaves_only_documents_that_fit(self, harness: Harness, bank_type: str) -> None:
+        """With `filter` only documents are found whose metadata have the value, or one of the list; null is a key that isn't there."""
+        first, second, third, *_ = self.documents
+        metadata: dict[str, dict[str, Any]] = {
+            first: {"team": "a", "year": 1},
+            second: {"team": "b", "year": 2},
+            third: {"team": "c"},
+        }
+        expected: list[tuple[dict[str, Any], set[str]]] = [
+            ({"team": "a"}, {first}),
+            ({"team": ["a", "b"]}, {first, second}),
+            ({"team": ["a", "b"], "year": 1}, {first}),
+            ({"team": ["a", "c"], "year": None}, {third}),
+            ({"team": "A"}, set()),
+        ]
+        async with self.bank(harness, bank_type) as bank:
+            await bank.insert(self.documents, metadata=metadata)
+            for wanted, ids in expected:
+                names: set[str] = set()
+                for document_id in (first, second, third):
+                    query = self.query_for(bank_type, document_id)
+                    names |= set(found(await bank.query(query, max_chunks=MANY, filter=wanted)))
+                if names != ids:
+                    raise CheckFailed(f"of the metadata {metadata} the filter {wanted} leaves {sorted(names)}")
+
+    @check(
+        "query.modes",
+        why="words find what vectors miss, such as names and numbers, and both together find more than each alone",
+        advice="search the same chunks by their words (BM25), and fuse the two rankings by reciprocal rank for hybrid",
+        needs=(Capability.vector_bank, Capability.hybrid_query),
+    )
+    async def test_every_mode_finds(self, harness: Harness) -> None:
+        """In a vector bank the modes vector, keyword and hybrid find each document before all others, within `max_chunks`."""
+        async with self.filled_bank(harness, "vector") as bank:
+            for mode in QueryMode:
+                for document_id, query in self.queries.items():
+                    answer = await bank.query(query, mode=mode, max_chunks=2)
+                    if found(answer)[:1] != [document_id] or len(answer.chunks) > 2:
+                        raise CheckFailed(f"by {mode} {query!r} finds {found(answer)}, not {document_id} first")
+                    if len(answer.scores) != len(answer.chunks) or answer.scores != sorted(answer.scores)[::-1]:
+                        raise CheckFailed(f"by {mode} {len(answer.chunks)} chunks have the scores {answer.scores}")
+            nothing = await bank.query("xyzzyplugh", mode=QueryMode.keyword)
+        if nothing.chunks:
+            raise CheckFailed(f"by keyword a word that is nowhere finds {found(nothing)}")
 
     @for_each_bank_type
     @check(

@@ -12,13 +12,22 @@ import pytest
 from hitchpost.api import (
     AnyMemoryBank,
     Api,
+    BankStatistics,
     Capability,
+    DeleteDocumentsRequest,
+    DeleteDocumentsResponse,
+    GetBankStatisticsRequest,
+    GetDocumentRequest,
     GetMemoryBankRequest,
     InsertDocumentsRequest,
+    InsertDocumentsResponse,
+    ListDocumentsRequest,
+    ListDocumentsResponse,
     QueryDocumentsRequest,
     QueryDocumentsResponse,
     RegisterMemoryBankRequest,
     RequestContext,
+    StoredDocument,
     UnregisterMemoryBankRequest,
 )
 from hitchpost.conformance.base import ConformanceBase
@@ -53,19 +62,51 @@ class Bank:
     harness: Harness
     bank_id: str
 
-    async def insert(self, documents: Mapping[str, str]) -> None:
-        """Put texts into it, by document id."""
-        router = await self.harness.router(Api.memory)
-        request = insertion(self.bank_id, documents)
-        await self.harness.within(router.insert_documents(request, self.harness.context()), "an insertion")
+    async def insert(
+        self,
+        documents: Mapping[str, str],
+        *,
+        metadata: Mapping[str, Mapping[str, Any]] | None = None,
+        ttl_seconds: int | None = None,
+    ) -> InsertDocumentsResponse:
+        """Put texts into it, by document id, with metadata by document id."""
+        request = insertion(self.bank_id, documents, metadata, ttl_seconds)
+        answer: InsertDocumentsResponse = await self._ask("insert_documents", request, "an insertion")
+        return answer
 
     async def query(self, text: str, **params: Any) -> QueryDocumentsResponse:
         """What it finds."""
-        router = await self.harness.router(Api.memory)
         request = QueryDocumentsRequest.model_validate({"bank_id": self.bank_id, "query": text, "params": params})
-        work = router.query_documents(request, self.harness.context())
-        answer: QueryDocumentsResponse = await self.harness.within(work, "a query")
+        answer: QueryDocumentsResponse = await self._ask("query_documents", request, "a query")
         return answer
+
+    async def list_documents(self, after: str | None = None, limit: int = 100) -> ListDocumentsResponse:
+        """A page of its documents."""
+        request = ListDocumentsRequest(bank_id=self.bank_id, after=after, limit=limit)
+        answer: ListDocumentsResponse = await self._ask("list_documents", request, "a list of documents")
+        return answer
+
+    async def get_document(self, document_id: str) -> StoredDocument:
+        """One of its documents."""
+        request = GetDocumentRequest(bank_id=self.bank_id, document_id=document_id)
+        answer: StoredDocument = await self._ask("get_document", request, "the reading of a document")
+        return answer
+
+    async def delete_documents(self, document_ids: list[str]) -> DeleteDocumentsResponse:
+        """Let documents leave it."""
+        request = DeleteDocumentsRequest(bank_id=self.bank_id, document_ids=document_ids)
+        answer: DeleteDocumentsResponse = await self._ask("delete_documents", request, "a deletion")
+        return answer
+
+    async def get_statistics(self) -> BankStatistics:
+        """How much it holds."""
+        request = GetBankStatisticsRequest(bank_id=self.bank_id)
+        answer: BankStatistics = await self._ask("get_bank_statistics", request, "the statistics")
+        return answer
+
+    async def _ask(self, operation: str, request: Any, what: str) -> Any:
+        router = await self.harness.router(Api.memory)
+        return await self.harness.within(getattr(router, operation)(request, self.harness.context()), what)
 
 
 class MemorySubject(ConformanceBase):
@@ -194,13 +235,24 @@ class MemorySubject(ConformanceBase):
         return odd
 
 
-def insertion(bank_id: str, documents: Mapping[str, str]) -> InsertDocumentsRequest:
+def insertion(
+    bank_id: str,
+    documents: Mapping[str, str],
+    metadata: Mapping[str, Mapping[str, Any]] | None = None,
+    ttl_seconds: int | None = None,
+) -> InsertDocumentsRequest:
     """Puts texts into a bank, by document id."""
     listed = [
-        {"document_id": document_id, "content": text, "mime_type": "text/plain"}
+        {
+            "document_id": document_id,
+            "content": text,
+            "mime_type": "text/plain",
+            "metadata": (metadata or {}).get(document_id, {}),
+        }
         for document_id, text in documents.items()
     ]
-    return InsertDocumentsRequest.model_validate({"bank_id": bank_id, "documents": listed})
+    fields = {"bank_id": bank_id, "documents": listed, "ttl_seconds": ttl_seconds}
+    return InsertDocumentsRequest.model_validate(fields)
 
 
 def new_name(bank_type: str) -> str:
