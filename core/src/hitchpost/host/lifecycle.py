@@ -1,8 +1,8 @@
 """Which requests are under way, and how they end when the host is told to stop."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 
 from hitchpost.errors import BackendUnavailableError
 
@@ -26,24 +26,28 @@ class Lifecycle:
         """Requests under way."""
         return len(self._running)
 
-    @contextmanager
-    def request(self) -> Iterator[None]:
-        """Counts the running task as a request for as long as the block lasts.
+    def request(self) -> "RunningRequest":
+        """Counts the running task as a request for as long as the `with` block lasts.
 
-        Raises:
+        Raises, at the block's begin:
             BackendUnavailableError: the host takes no more work.
         """
+        return RunningRequest(self)
+
+    def begin(self) -> asyncio.Task[object]:
+        """Count the running task, which is returned; errors as `request`."""
         if self.is_draining:
             raise shutting_down()
         task = asyncio.current_task()
         assert task is not None
         self._running.add(task)
-        try:
-            yield
-        finally:
-            self._running.discard(task)
-            if self.is_draining and not self._running:
-                self._is_idle.set()
+        return task
+
+    def end(self, task: asyncio.Task[object]) -> None:
+        """The task's request is over."""
+        self._running.discard(task)
+        if self.is_draining and not self._running:
+            self._is_idle.set()
 
     @asynccontextmanager
     async def reading(self, timeout_s: float) -> AsyncIterator[None]:
@@ -94,6 +98,21 @@ class Lifecycle:
             return False
         task.uncancel()
         return True
+
+
+class RunningRequest:
+    """The block of one request; see `Lifecycle.request`."""
+
+    __slots__ = ("_lifecycle", "_task")
+
+    def __init__(self, lifecycle: Lifecycle) -> None:
+        self._lifecycle = lifecycle
+
+    def __enter__(self) -> None:
+        self._task = self._lifecycle.begin()
+
+    def __exit__(self, *raised: object) -> None:
+        self._lifecycle.end(self._task)
 
 
 def shutting_down() -> BackendUnavailableError:

@@ -223,11 +223,15 @@ class ProviderGate:
                 raise
             raise self._translate(error, context, timed_out=False) from error
 
-    async def enter(self, deadline: float) -> None:
+    def enter_at_once(self) -> bool:
+        """Take a place where one is free and nobody waits for it."""
+        if self.running >= self.limits.max_concurrent or self._waiting:
+            return False
+        self.running += 1
+        return True
+
+    async def wait_for_place(self, deadline: float) -> None:
         """Wait for a place; see `admit`."""
-        if self.running < self.limits.max_concurrent and not self._waiting:
-            self.running += 1
-            return
         if len(self._waiting) >= self.limits.max_queued:
             message = f"provider {self.provider_id} works on {self.running} requests and {len(self._waiting)} wait; try again later"
             raise OverloadedError(message, provider_id=self.provider_id, retry_after_s=RETRY_AFTER_S)
@@ -285,12 +289,13 @@ class Admission:
             admitted = replace(
                 context, deadline=deadline, resource=self._resource, provider_data=gate.provider_data_of(context)
             )
-            await gate.enter(deadline)
-            try:
-                gate.check_serving()
-            except BaseException:
-                gate.leave()
-                raise
+            if not gate.enter_at_once():
+                await gate.wait_for_place(deadline)
+                try:
+                    gate.check_serving()
+                except BaseException:
+                    gate.leave()
+                    raise
         except BaseException as error:
             if self._span is not None:
                 self._span.end(_outcome(error))
