@@ -40,16 +40,11 @@ class ApproximateIndex:
 
     def nearest(self, snapshot: VectorSnapshot, query: Any, count: int, excluded: Ids) -> tuple[Ids, Any]:
         """As `VectorSnapshot.nearest`, some of the nearest may be missing."""
-        wanted = min(count, len(snapshot.ids) - len(snapshot.dead))
-        asked = 2 * count + 16
-        while True:
-            _, found = self.faiss_index.search(query.reshape(1, -1), min(asked, self.row_count))
-            candidates = np.unique(found[0][found[0] >= 0])
-            ids, scores = snapshot.nearest(query, count, included=candidates, excluded=excluded)
-            # Some may have gone since, or be excluded: then it is asked for more.
-            if len(ids) >= wanted or asked >= self.row_count or len(candidates) < asked:
-                break
-            asked *= 4
+        _, found = self.faiss_index.search(query.reshape(1, -1), min(2 * count + 16, self.row_count))
+        ids, scores = snapshot.nearest(query, count, included=found[0][found[0] >= 0], excluded=excluded)
+        if len(ids) < count:
+            # Too many of them have gone since, or expired.
+            return snapshot.nearest(query, count, excluded=excluded)
         first_row = int(np.searchsorted(snapshot.ids, self.last_id, side="right"))
         if first_row == len(snapshot.ids):
             return ids, scores

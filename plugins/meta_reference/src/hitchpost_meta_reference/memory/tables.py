@@ -11,8 +11,9 @@ TABLES = (
         key INTEGER PRIMARY KEY, document_id TEXT NOT NULL UNIQUE, mime_type TEXT, metadata TEXT NOT NULL,
         chunk_count INTEGER NOT NULL, token_count INTEGER NOT NULL, inserted_at REAL NOT NULL, expires_at REAL)""",
     "CREATE INDEX documents_expiring ON documents (expires_at) WHERE expires_at IS NOT NULL",
+    # The columns stand in the order of the key: in another, SQLite 3.40 takes sound rows for damaged ones when it checks them.
     """CREATE TABLE metadata (
-        document INTEGER NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (name, value, document)) WITHOUT ROWID""",
+        name TEXT NOT NULL, value TEXT NOT NULL, document INTEGER NOT NULL, PRIMARY KEY (name, value, document)) WITHOUT ROWID""",
     "CREATE INDEX metadata_of_document ON metadata (document)",
     """CREATE TABLE chunks (
         id INTEGER PRIMARY KEY, document INTEGER NOT NULL, position INTEGER NOT NULL, token_count INTEGER NOT NULL,

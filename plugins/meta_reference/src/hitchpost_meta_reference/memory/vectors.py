@@ -28,11 +28,13 @@ def unit_vectors(vectors: Sequence[Sequence[float]], dimension: int) -> Vectors:
     Raises:
         BadBackendAnswerError: they have another dimension, or numbers that are none.
     """
+    if not len(vectors):
+        return np.empty((0, dimension), dtype=np.float32)
     try:
         matrix = np.asarray(vectors, dtype=np.float32).reshape(len(vectors), -1)
     except (TypeError, ValueError):
         raise BadBackendAnswerError("the embedding model answered vectors of different dimensions") from None
-    if len(vectors) and matrix.shape[1] != dimension:
+    if matrix.shape[1] != dimension:
         raise BadBackendAnswerError(
             f"the embedding model answered vectors of {matrix.shape[1]} numbers; those of this bank have {dimension}"
         )
@@ -40,7 +42,7 @@ def unit_vectors(vectors: Sequence[Sequence[float]], dimension: int) -> Vectors:
     lengths = np.linalg.norm(matrix.astype(np.float64), axis=1, keepdims=True)
     if not np.isfinite(lengths).all():
         raise BadBackendAnswerError("the embedding model answered numbers that are infinite or none")
-    return (matrix / np.where(lengths == 0, 1, lengths)).astype(np.float32).reshape(len(vectors), dimension)
+    return (matrix / np.where(lengths == 0, 1, lengths)).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
