@@ -17,8 +17,10 @@ from hitchpost.api import (
     ReasoningDelta,
     RefusalDelta,
     TextDelta,
+    TokenLogprob,
     ToolCallDelta,
     ToolCallStart,
+    TopLogprob,
     Usage,
 )
 from hitchpost.errors import BadBackendAnswerError
@@ -96,9 +98,14 @@ def test_stream_without_a_reason_is_no_success(reason: str | None) -> None:
         read(delta(reason, content="hi"))
 
 
+def test_each_choice_must_come() -> None:
+    with pytest.raises(BadBackendAnswerError, match="gave 1 of 2 answers"):
+        read(END, n=2)
+
+
 def test_each_choice_must_end() -> None:
     with pytest.raises(BadBackendAnswerError, match="before its end"):
-        read(END, n=2)
+        read(END, {**END, "index": 1, "finish_reason": None}, n=2)
 
 
 @pytest.mark.parametrize("choice", [-1, 2, 10**9])
@@ -222,6 +229,38 @@ def test_text_of_an_event_is_text(answer: Any) -> None:
         events = ChatEvents(2, "Acme").chunk({"choices": [{"delta": answer}]})
 
     assert all(isinstance(getattr(event, "text", ""), str) for event in events)
+
+
+@pytest.mark.parametrize(
+    "logprobs",
+    [
+        {"tokens": ["a"], "token_logprobs": [-0.5], "top_logprobs": [{"a": -0.5, "b": -1}], "text_offset": [0]},
+        {"content": [{"token": "a", "logprob": -0.5, "top_logprobs": [{"token": "a", "logprob": -0.5}, {"token": "b", "logprob": -1}]}]},
+    ],
+    ids=["OpenAI", "llama.cpp"],
+)  # fmt: skip
+def test_log_probabilities_of_completions_have_two_forms(logprobs: dict[str, Any]) -> None:
+    [delta_, _] = CompletionEvents(1, "Acme").whole(
+        {"choices": [{"text": "a", "logprobs": logprobs, "finish_reason": "stop"}]}
+    )
+
+    likely = [TopLogprob("a", -0.5), TopLogprob("b", -1)]
+    assert delta_ == TextDelta("a", logprobs=[TokenLogprob("a", -0.5, top=likely)])
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"max_model_len": 4096},
+        {"context_length": 4096},
+        {"meta": {"n_ctx": 4096, "n_ctx_train": 131072}},
+    ],
+    ids=["vLLM", "Together", "llama.cpp"],
+)
+def test_context_of_a_model_has_many_names(fields: dict[str, Any]) -> None:
+    [model] = listed_models({"data": [{"id": "a", **fields}]}, "Acme")
+
+    assert model.metadata["context_length"] == 4096
 
 
 def test_vectors_are_sorted_by_index_and_may_be_base64() -> None:

@@ -6,7 +6,7 @@ A whole answer is read as one chunk whose pieces are complete, so that streamed 
 import base64
 import binascii
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -83,9 +83,7 @@ class ChatEvents:
         Raises:
             BadBackendAnswerError: a choice has not been finished.
         """
-        finished = {index for index, choice in self._choices.items() if choice.is_finished}
-        if not finished >= {*range(self._n), *self._choices}:
-            raise BadBackendAnswerError(f"{self._name} ended the answer before its end")
+        _check_end({index: choice.is_finished for index, choice in self._choices.items()}, self._n, self._name)
         return [] if self._usage is None else [self._usage]
 
     def _events(self, chunk: dict[str, Any], field_name: str) -> Iterator[InferenceEvent]:
@@ -146,9 +144,7 @@ class CompletionEvents:
 
     def end(self) -> list[CompletionEvent]:
         """What is told at the end of the stream."""
-        finished = {index for index, is_finished in self._seen.items() if is_finished}
-        if not finished >= {*range(self._n), *self._seen}:
-            raise BadBackendAnswerError(f"{self._name} ended the answer before its end")
+        _check_end(self._seen, self._n, self._name)
         return [] if self._usage is None else [self._usage]
 
     def _events(self, chunk: dict[str, Any]) -> Iterator[CompletionEvent]:
@@ -169,6 +165,13 @@ class CompletionEvents:
             if reason:
                 self._seen[index] = True
                 yield Finish(_reason(reason, self._name, has_calls=False), index, _stop_text(choice))
+
+
+def _check_end(is_finished: Mapping[int, bool], n: int, name: str) -> None:
+    if not is_finished or not all(is_finished.values()):
+        raise BadBackendAnswerError(f"{name} ended the answer before its end")
+    if len(is_finished) < n:
+        raise BadBackendAnswerError(f"{name} gave {len(is_finished)} of {n} answers; it may not know of `n`")
 
 
 def vectors(answer: Any, name: str) -> tuple[list[list[float]], Usage | None]:
@@ -252,6 +255,9 @@ def _completion_logprobs(logprobs: Any) -> list[TokenLogprob] | None:
     if not logprobs:
         return None
     lists = object_(logprobs)
+    if "content" in lists:
+        # llama.cpp tells them in the form of chats.
+        return _chat_logprobs(lists)
     tokens = items(lists.get("tokens"))
     chosen = items(lists.get("token_logprobs"))
     top = items(lists.get("top_logprobs")) or [None] * len(tokens)

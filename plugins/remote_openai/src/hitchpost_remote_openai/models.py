@@ -29,7 +29,10 @@ def _metadata(model_id: str, item: dict[str, Any]) -> dict[str, Any]:
     metadata: dict[str, Any] = {}
     if item.get("type") == "embedding":
         metadata["model_type"] = "embedding"
-    context = next((item[name] for name in _CONTEXT_FIELDS if isinstance(item.get(name), int)), None)
+    meta = item.get("meta")
+    # llama.cpp's is what one request may have of what it was started with.
+    told = {**item, **({"context_length": meta.get("n_ctx")} if isinstance(meta, dict) else {})}
+    context = next((told[name] for name in _CONTEXT_FIELDS if isinstance(told.get(name), int)), None)
     if context is not None:
         metadata["context_length"] = context
     llama = find_llama_model(model_id)

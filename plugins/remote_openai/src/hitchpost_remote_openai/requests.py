@@ -42,6 +42,7 @@ def chat_body(
     max_tokens: int | None = None,
     max_tokens_field: MaxTokensField = "max_completion_tokens",
     schema_form: SchemaForm = "json_schema",
+    repetition_fields: Sequence[str] = ("repetition_penalty",),
 ) -> Body:
     """Body of POST /chat/completions.
 
@@ -52,12 +53,13 @@ def chat_body(
         max_tokens: the bound of an answer where the request has none.
         max_tokens_field: the name by which the server takes that bound.
         schema_form: how it takes a JSON schema.
+        repetition_fields: the names by which it may take the penalty of repetitions.
 
     Raises:
         BadRequestError, UnsupportedError: the form can't say it; with the field's path.
     """
     body: Body = {"model": model, "messages": list(_messages(request.messages))}
-    body |= _sampling(request.sampling_params, max_tokens, max_tokens_field)
+    body |= _sampling(request.sampling_params, max_tokens, max_tokens_field, repetition_fields)
     if request.tools:
         body["tools"] = [_tool(tool) for tool in request.tools]
         body |= _tool_choice(request)
@@ -76,10 +78,11 @@ def completion_body(
     stream: bool,
     max_tokens: int | None = None,
     schema_form: SchemaForm = "json_schema",
+    repetition_fields: Sequence[str] = ("repetition_penalty",),
 ) -> Body:
     """Body of POST /completions. Args and errors as for `chat_body`."""
     body: Body = {"model": model, "prompt": _only_text(request.content, "content")}
-    body |= _sampling(request.sampling_params, max_tokens, "max_tokens")
+    body |= _sampling(request.sampling_params, max_tokens, "max_tokens", repetition_fields)
     body |= _response_format(request.response_format, schema_form)
     if request.echo:
         body["echo"] = True
@@ -214,13 +217,16 @@ def _response_format(form: ResponseFormat | None, schema_form: SchemaForm) -> Bo
 # --- sampling ---
 
 
-def _sampling(params: SamplingParams, max_tokens: int | None, max_tokens_field: str) -> Body:
+def _sampling(
+    params: SamplingParams, max_tokens: int | None, max_tokens_field: str, repetition_fields: Sequence[str]
+) -> Body:
+    repetition_penalty = _unless(params.said("repetition_penalty"), 0, 1)
     values: Mapping[str, Any] = {
         "temperature": 0.0 if params.strategy is SamplingStrategy.greedy else params.said("temperature"),
         "top_p": params.said("top_p") if params.strategy is not SamplingStrategy.greedy else None,
         # Not OpenAI's own; it refuses them, open servers take them.
         "top_k": params.said("top_k") or None,
-        "repetition_penalty": _unless(params.said("repetition_penalty"), 0, 1),
+        **dict.fromkeys(repetition_fields, repetition_penalty),
         max_tokens_field: params.max_tokens or max_tokens,
         "stop": params.stop or None,
         "seed": params.seed,

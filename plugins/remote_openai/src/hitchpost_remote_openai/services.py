@@ -23,11 +23,18 @@ class Service:
     """Whether nothing is answered without a key."""
     lists_all: bool = True
     """Whether a model that its list lacks can't be asked for."""
+    repetition_fields: tuple[str, ...] = ("repetition_penalty",)
+    """Under which names the penalty of repetitions is sent."""
     known_models: tuple[str, ...] = ()
     """Llama models by the service's names, which are known without asking it."""
 
 
-OPENAI = Service("the OpenAI-shaped server", "openai_api_key")
+OPENAI = Service(
+    "the OpenAI-shaped server",
+    "openai_api_key",
+    # The second is what llama.cpp and LM Studio call it.
+    repetition_fields=("repetition_penalty", "repeat_penalty"),
+)
 VLLM = Service("vLLM", "vllm_api_token")
 TOGETHER = Service(
     "Together",
