@@ -18,6 +18,7 @@ from hitchpost.errors import (
     UnauthenticatedError,
     UnsupportedError,
 )
+from hitchpost_remote_openai.config import TogetherKeys
 from tests.remote_openai.conftest import context, keys, request
 
 Start = Callable[..., Any]
@@ -120,11 +121,45 @@ async def test_many_texts_are_embedded_in_batches(behind: Start) -> None:
 # --- keys ---
 
 
-async def test_key_of_the_caller_replaces_that_of_the_config(behind: Start) -> None:
-    served = await behind(api_key="config-key")
+async def test_key_of_the_config_comes_first(behind: Start) -> None:
+    served = await behind(api_key="caller-config")
+
+    assert (await served.chat(data=keys("caller-a"))).choices[0].text == "caller-config: You said: hello"
+
+
+async def test_without_a_key_in_the_config_each_caller_brings_its_own(behind: Start) -> None:
+    served = await behind()
 
     assert (await served.chat(data=keys("caller-a"))).choices[0].text == "caller-a: You said: hello"
     assert (await served.chat()).choices[0].text == "You said: hello"
+
+
+async def test_hosted_service_is_asked_with_the_key_of_each_caller(behind: Start) -> None:
+    served = await behind("together", "together")
+    callers = [f"caller-{number % 2}" for number in range(8)]
+
+    data = [TogetherKeys.model_validate({"together_api_key": caller}) for caller in callers]
+    answers = await asyncio.gather(*(served.chat(data=one) for one in data))
+
+    assert [answer.choices[0].text for answer in answers] == [f"{caller}: You said: hello" for caller in callers]
+
+
+async def test_server_that_only_callers_have_keys_of_starts_and_serves_them(behind: Start) -> None:
+    served = await behind(key="caller-a")
+    model = Model(identifier="mine", provider_resource_id="tiny")
+
+    registered = await served.provider.register_model(model, None)
+
+    assert await served.provider.list_models() == []
+    assert registered == model
+    assert (await served.chat(data=keys("caller-a"))).choices[0].text == "caller-a: You said: hello"
+    with pytest.raises(UnauthenticatedError):
+        await served.chat()
+
+
+async def test_wrong_key_of_the_config_is_told_at_the_start(behind: Start) -> None:
+    with pytest.raises(UnauthenticatedError):
+        await behind(key="right", api_key="wrong-key-of-the-config")
 
 
 async def test_service_that_needs_a_key_says_how_to_send_one(behind: Start) -> None:
@@ -148,9 +183,11 @@ async def test_without_a_key_the_known_models_are_listed(behind: Start, kind: st
 async def test_refused_key_is_in_no_error_and_no_log(behind: Start, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     served = await behind("openai", "openai", OWN, api_key=OWN)
+    open_to_callers = await behind("openai", "openai", OWN)
 
     with pytest.raises(UnauthenticatedError) as caught:
-        await served.chat(data=keys(WRONG))
+        await open_to_callers.chat(data=keys(WRONG))
+    await served.chat()
 
     told = "".join(traceback.format_exception(caught.value)) + caplog.text + repr(served.provider.config)
     assert WRONG not in told

@@ -25,7 +25,7 @@ class OpenAIConfig(RemoteConfig):
     url: BaseUrl = "https://api.openai.com/v1"
     """Where its routes are, such as `/chat/completions`; `/v1` is added to an address without a path."""
     api_key: Annotated[SecretStr | None, Field(validation_alias=AliasChoices("api_key", "api_token"))] = None
-    """Sent as bearer token where the request brings no key of its own in the provider data; `api_token` is the same."""
+    """Sent as bearer token; absent: the key that a request brings in its provider data. `api_token` is the same."""
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     """Bound of answers to requests that name none; absent: the server's own."""
     max_tokens_field: MaxTokensField = "max_completion_tokens"
