@@ -21,20 +21,23 @@ from hitchpost.api import (
     Usage,
 )
 from hitchpost.errors import (
+    BackendUnavailableError,
     BadBackendAnswerError,
     BadRequestError,
     HitchpostError,
     NotFoundError,
     UnauthenticatedError,
+    UnsupportedError,
     quoted,
 )
 from hitchpost.llama import find_llama_model
 from hitchpost.plugin import InferenceProvider, ProviderDeps, collect_chat, collect_completion
-from hitchpost.remote import RemoteServer, ServerError, ServerEvent, find_server_error, parse_json
+from hitchpost.remote import RemoteServer, ServerError, ServerEvent, find_server_error, parse_json, server_words
 from hitchpost_remote_openai.answers import ChatEvents, CompletionEvents, vectors
 from hitchpost_remote_openai.config import OpenAIConfig
 from hitchpost_remote_openai.models import listed_models
 from hitchpost_remote_openai.requests import Body, chat_body, completion_body, embeddings_bodies
+from hitchpost_remote_openai.stop_text import without_stops
 
 QUICK_S = 8.0
 """How long an answer about models may take to begin."""
@@ -49,6 +52,7 @@ class OpenAIInference(InferenceProvider[OpenAIConfig]):
         super().__init__(config, deps)
         self._service = config.service
         self._server = RemoteServer(config, self._service.name, key=config.api_key, read_error=_read_error)
+        self._is_away = False
 
     async def start(self) -> None:
         """Opens the pool of connections and asks whether anybody is there."""
@@ -66,8 +70,10 @@ class OpenAIInference(InferenceProvider[OpenAIConfig]):
 
     async def health(self) -> None:
         """Raises the reason when the server doesn't answer."""
+        self._is_away = True
         with self._named_errors():
             await self._ask_models()
+        self._is_away = False
 
     # --- models ---
 
@@ -81,7 +87,7 @@ class OpenAIInference(InferenceProvider[OpenAIConfig]):
         """Accepts what the server lists, by its own name or a Llama model's; anything where only callers have keys.
 
         Raises:
-            BadRequestError: the server lists all that it has, and not this.
+            BadRequestError: the server lists all that it has, and not this; a server that lists nothing may have it all the same.
         """
         asked = model.provider_resource_id
         with self._named_errors():
@@ -92,7 +98,7 @@ class OpenAIInference(InferenceProvider[OpenAIConfig]):
             if found is not None:
                 metadata = {**found.metadata, **model.metadata}
                 return model.copy_with(provider_resource_id=found.provider_resource_id, metadata=metadata)
-            if answer is not None and self._service.lists_all and not await self._has_unlisted(asked):
+            if listed and self._service.lists_all and not await self._has_unlisted(asked):
                 some = ", ".join(sorted(listed)[:10]) or "nothing"
                 message = f"{self._service.name} has no model {quoted(asked)}; it lists {some}"
                 raise BadRequestError(message, param="provider_model_id")
@@ -124,36 +130,40 @@ class OpenAIInference(InferenceProvider[OpenAIConfig]):
     async def completion(self, request: CompletionRequest, context: RequestContext) -> CompletionResponse:
         """See `hitchpost.api.Inference`; by the server's own whole answer."""
         n = request.sampling_params.n
-        with self._named_errors():
+        read = without_stops(CompletionEvents(n, self._server.name).whole, _stops(request))
+        with self._answering("text completions"):
             answer = await self._ask("/completions", self._completion_body(request, context, stream=False), context)
-            return await collect_completion(_replayed(CompletionEvents(n, self._server.name).whole(answer)), n)
+            return await collect_completion(_replayed(read(answer)), n)
 
     async def stream_completion(
         self, request: CompletionRequest, context: RequestContext
     ) -> AsyncIterator[CompletionEvent]:
         """See `hitchpost.api.Inference`."""
         events = CompletionEvents(request.sampling_params.n, self._server.name)
-        with self._named_errors():
+        read = without_stops(events.chunk, _stops(request))
+        with self._answering("text completions"):
             body = self._completion_body(request, context, stream=True)
-            async with aclosing(self._stream("/completions", body, context, events.chunk, events.end)) as stream:
+            async with aclosing(self._stream("/completions", body, context, read, events.end)) as stream:
                 async for event in stream:
                     yield event
 
     async def chat_completion(self, request: ChatCompletionRequest, context: RequestContext) -> ChatCompletionResponse:
         """See `hitchpost.api.Inference`; by the server's own whole answer."""
         n = request.sampling_params.n
-        with self._named_errors():
+        read = without_stops(ChatEvents(n, self._server.name).whole, request.sampling_params.stop or ())
+        with self._answering():
             answer = await self._ask("/chat/completions", self._chat_body(request, context, stream=False), context)
-            return await collect_chat(_replayed(ChatEvents(n, self._server.name).whole(answer)), n)
+            return await collect_chat(_replayed(read(answer)), n)
 
     async def stream_chat_completion(
         self, request: ChatCompletionRequest, context: RequestContext
     ) -> AsyncIterator[InferenceEvent]:
         """See `hitchpost.api.Inference`."""
         events = ChatEvents(request.sampling_params.n, self._server.name)
-        with self._named_errors():
+        read = without_stops(events.chunk, request.sampling_params.stop or ())
+        with self._answering():
             body = self._chat_body(request, context, stream=True)
-            async with aclosing(self._stream("/chat/completions", body, context, events.chunk, events.end)) as stream:
+            async with aclosing(self._stream("/chat/completions", body, context, read, events.end)) as stream:
                 async for event in stream:
                     yield event
 
@@ -161,7 +171,7 @@ class OpenAIInference(InferenceProvider[OpenAIConfig]):
         """See `hitchpost.api.Inference`; more texts than the form takes at once are sent one batch after the other."""
         found: list[list[float]] = []
         tokens = 0
-        with self._named_errors():
+        with self._answering("embeddings"):
             for body in embeddings_bodies(request, self._model_name(request.model_id, context)):
                 answer = await self._ask("/embeddings", body, context)
                 batch, usage = vectors(answer, self._server.name)
@@ -183,6 +193,7 @@ class OpenAIInference(InferenceProvider[OpenAIConfig]):
             max_tokens=self.config.max_tokens,
             max_tokens_field=self.config.max_tokens_field,
             schema_form=self.config.schema_form,
+            repetition_fields=self._service.repetition_fields,
         )
 
     def _completion_body(self, request: CompletionRequest, context: RequestContext, *, stream: bool) -> Body:
@@ -192,6 +203,7 @@ class OpenAIInference(InferenceProvider[OpenAIConfig]):
             stream=stream,
             max_tokens=self.config.max_tokens,
             schema_form=self.config.schema_form,
+            repetition_fields=self._service.repetition_fields,
         )
 
     def _model_name(self, model_id: str, context: RequestContext) -> str:
@@ -252,19 +264,50 @@ class OpenAIInference(InferenceProvider[OpenAIConfig]):
         return own
 
     @contextmanager
-    def _named_errors(self) -> Iterator[None]:
+    def _answering(self, served: str = "") -> Iterator[None]:
+        """As `_named_errors`; and has the health checked at once when a request finds that the server has gone, or is back."""
+        try:
+            with self._named_errors(served):
+                yield
+        except (BackendUnavailableError, BadBackendAnswerError):
+            if not self._is_away:
+                self._is_away = True
+                self.deps.health_changed()
+            raise
+        if self._is_away:
+            self.deps.health_changed()
+
+    @contextmanager
+    def _named_errors(self, served: str = "") -> Iterator[None]:
+        """Says which provider an error is of; `served` is what a server may have no route for, though it has models."""
         try:
             yield
         except HitchpostError as error:
-            error.provider_id = error.provider_id or self.deps.provider_id
-            raise
+            meant = error
+            if served and isinstance(error, _NoRouteError):
+                meant = UnsupportedError(f"{self._server.name} at the configured url doesn't serve {served}")
+            meant.provider_id = meant.provider_id or self.deps.provider_id
+            raise meant from None
+
+
+class _NoRouteError(BadBackendAnswerError):
+    """The server doesn't know the path."""
 
 
 def _read_error(status: int, error: ServerError) -> HitchpostError | None:
-    """Routes that a server lacks are answered by its framework, in the form of an error of its own."""
+    """What the status doesn't say: routes that a server lacks are answered by its framework, in the form of an error of its own; and
+    llama.cpp answers 500 to images for a model that can't see.
+    """
     if status == 404 and error.message in ("Not Found", "File Not Found", "404 page not found"):
-        return BadBackendAnswerError("the server at the configured url has no such route; correct url (404)")
+        return _NoRouteError("the server at the configured url has no such route; correct url (404)")
+    if status == 500 and " is not supported" in error.message:
+        return UnsupportedError(f"the server at the configured url can't do this: {server_words(error.message)}")
     return None
+
+
+def _stops(request: CompletionRequest) -> Sequence[str]:
+    """What ends the text; not where the prompt, which may hold it, is part of the text."""
+    return [] if request.echo else request.sampling_params.stop or []
 
 
 def _same_llama_model(asked: str, listed: Mapping[str, Model]) -> Model | None:
