@@ -65,7 +65,9 @@ def test_vector_bank_needs_an_embedding_model(hitchpost: Run) -> None:
     result = hitchpost("memory-banks", "register", "notes", "--url", "http://127.0.0.1:1")
 
     assert result.exit_code == 2
-    assert "a vector bank needs --embedding-model" in result.output
+    said = " ".join(result.output.split())
+    assert "a bank of --type vector, which is the default, needs --embedding-model" in said
+    assert "--type keyword and --type keyvalue need none" in said
 
 
 def test_providers_of_a_running_host_are_shown_with_their_states(hitchpost: Run, scripted_host: HostProcess) -> None:

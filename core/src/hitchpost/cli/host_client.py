@@ -90,12 +90,16 @@ class HostClient:
             raise CommandError(f"what answers at {self._url} is not Hitchpost: it describes no model")
         return str(found["id"])
 
-    async def post(self, path: str, body: Mapping[str, Any]) -> Any:
-        """The answer to a JSON body."""
-        return await self._ask("POST", path, json=body)
+    async def get(self, path: str) -> Any:
+        """The answer to a path, with its query."""
+        return await self._ask("GET", path)
 
-    async def _ask(self, method: str, path: str, **options: Any) -> Any:
-        timeout = aiohttp.ClientTimeout(total=ANSWER_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S)
+    async def post(self, path: str, body: Mapping[str, Any], timeout_s: float = ANSWER_TIMEOUT_S) -> Any:
+        """The answer to a JSON body."""
+        return await self._ask("POST", path, timeout_s, json=body)
+
+    async def _ask(self, method: str, path: str, timeout_s: float = ANSWER_TIMEOUT_S, **options: Any) -> Any:
+        timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=CONNECT_TIMEOUT_S)
         async with self._request(method, path, timeout=timeout, **options) as response:
             return _parsed(await _body(response))
 

@@ -13,6 +13,7 @@ from hitchpost.cli.config import config
 from hitchpost.cli.configure import configure
 from hitchpost.cli.groups import ExtensibleGroup
 from hitchpost.cli.jobs import jobs
+from hitchpost.cli.memory import memory
 from hitchpost.cli.new import new
 from hitchpost.cli.output import CommandError, SetupError, prepare_streams
 from hitchpost.cli.plugins import plugins
@@ -54,7 +55,21 @@ def program() -> None:
     """Hitchpost hosts Llama-stack-style AI backends."""
 
 
-for command in (run, chat, models, shields, memory_banks, jobs, plugins, providers, config, configure, new, completion):
+for command in (
+    run,
+    chat,
+    models,
+    shields,
+    memory_banks,
+    memory,
+    jobs,
+    plugins,
+    providers,
+    config,
+    configure,
+    new,
+    completion,
+):
     program.add_command(command)
 
 

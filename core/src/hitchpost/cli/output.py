@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from io import TextIOWrapper
 from typing import IO, Any
 
@@ -73,6 +74,11 @@ def show_table(columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> Non
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
+def progress_bar(total: int, label: str) -> AbstractContextManager[Any]:
+    """A bar on stderr, where a person sees it; elsewhere nothing."""
+    return click.progressbar(length=total, label=printable(label), file=sys.stderr, hidden=not sys.stderr.isatty())
+
+
 def printable(text: str) -> str:
     """A text without control characters, save line ends and tabs."""
     return text.translate(_CONTROL_IN_TEXT)
@@ -87,6 +93,7 @@ __all__ = [
     "SetupError",
     "prepare_streams",
     "printable",
+    "progress_bar",
     "show_error",
     "show_json",
     "show_line",

@@ -16,6 +16,19 @@ provider_option = click.option(
 )
 
 
+def json_object(ctx: click.Context, param: click.Parameter, value: str | None) -> dict[str, Any] | None:
+    """The value of an option that is a JSON object."""
+    if value is None:
+        return None
+    try:
+        found = json.loads(value)
+    except ValueError as error:
+        raise click.BadParameter(f"is not JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise click.BadParameter("is not a JSON object")
+    return found
+
+
 def _listing_group(name: str, help_text: str) -> Callable[[Callable[..., None]], click.Group]:
     """A group that lists when it is called without a command."""
     return click.group(name, cls=ExtensibleGroup, path=name, invoke_without_command=True, help=help_text)
@@ -46,7 +59,7 @@ def list_models(url: str, as_json: bool) -> None:
 @click.argument("model_id")
 @provider_option
 @click.option("--provider-model-id", help="The provider's name for it; without it the same as MODEL_ID.")
-@click.option("--metadata", callback=lambda *given: _json_object(*given), help="A JSON object, such as {...}.")
+@click.option("--metadata", callback=json_object, help="A JSON object, such as {...}.")
 @url_option
 def register_model(
     url: str, model_id: str, provider_id: str | None, provider_model_id: str | None, metadata: Any
@@ -105,7 +118,7 @@ def list_shields(url: str, as_json: bool) -> None:
 @click.argument("shield_id")
 @provider_option
 @click.option("--provider-shield-id", help="The provider's name for it; without it the same as SHIELD_ID.")
-@click.option("--params", callback=lambda *given: _json_object(*given), help="A JSON object for the provider.")
+@click.option("--params", callback=json_object, help="A JSON object for the provider.")
 @url_option
 def register_shield(
     url: str, shield_id: str, provider_id: str | None, provider_shield_id: str | None, params: Any
@@ -165,7 +178,7 @@ def list_memory_banks(url: str, as_json: bool) -> None:
     type=click.Choice(["vector", "keyvalue", "keyword", "graph"]),
     default="vector",
     show_default=True,
-    help="How documents are found.",
+    help="How documents are found: by likeness, by their ids, or by words.",
 )
 @provider_option
 @click.option("--provider-memory-bank-id", help="The provider's name for it; without it the same as MEMORY_BANK_ID.")
@@ -174,11 +187,15 @@ def list_memory_banks(url: str, as_json: bool) -> None:
 @click.option("--overlap-size", type=click.IntRange(min=0), help="Tokens that neighbouring chunks share.")
 @url_option
 def register_memory_bank(url: str, memory_bank_id: str, bank_type: str, **options: Any) -> None:
-    """Register MEMORY_BANK_ID at a provider of a running host."""
+    """Register MEMORY_BANK_ID at a provider of a running host, as a bank of --type vector, keyword or keyvalue."""
     params = {"memory_bank_type": bank_type}
     if bank_type == "vector":
         if options["embedding_model"] is None:
-            raise click.UsageError("a vector bank needs --embedding-model; `hitchpost models` lists the models")
+            message = (
+                "a bank of --type vector, which is the default, needs --embedding-model (`hitchpost models` lists the models); "
+                "--type keyword and --type keyvalue need none"
+            )
+            raise click.UsageError(message)
         params |= {
             "embedding_model": options["embedding_model"],
             "chunk_size_in_tokens": options["chunk_size"],
@@ -246,16 +263,4 @@ def _unregister(url: str, resources: str, body: dict[str, str], identifier: str)
     show_line(f"unregistered {identifier}")
 
 
-def _json_object(ctx: click.Context, param: click.Parameter, value: str | None) -> dict[str, Any] | None:
-    if value is None:
-        return None
-    try:
-        found = json.loads(value)
-    except ValueError as error:
-        raise click.BadParameter(f"is not JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise click.BadParameter("is not a JSON object")
-    return found
-
-
-__all__ = ["memory_banks", "models", "shields"]
+__all__ = ["json_object", "json_option", "memory_banks", "models", "shields"]
