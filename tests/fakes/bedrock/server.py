@@ -32,6 +32,7 @@ class FakeBedrock:
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self._tls = tls
         self._transports: set[asyncio.Transport] = set()
+        self.port = 0
         self.running = 0
         self.stalled = 0
         self.requests: list[tuple[str, Any]] = []
@@ -48,13 +49,17 @@ class FakeBedrock:
         app.router.add_route("*", "/{path:.*}", self._handle)
         self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self._tls)
+        site = web.TCPSite(self._runner, "127.0.0.1", self.port, ssl_context=self._tls)
         await site.start()
-        host, port = self._runner.addresses[0][:2]
-        self.url = f"https://localhost:{port}" if self._tls else f"http://{host}:{port}"
+        host, self.port = self._runner.addresses[0][:2]
+        self.url = f"https://localhost:{self.port}" if self._tls else f"http://{host}:{self.port}"
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self.die()
+
+    async def die(self) -> None:
+        """Ends the server with whatever it is doing; it can be entered again, on the same port."""
         await self._runner.cleanup()
         for transport in self._transports:
             # A TLS connection would wait for the farewell of a client that has shut its socket.

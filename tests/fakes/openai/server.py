@@ -44,6 +44,7 @@ class FakeOpenAI:
         self.key = key
         self.asked: list[dict[str, Any]] = []
         self.running = 0
+        self.port = 0
         self.fault: Literal["stall", "cut", "error"] | None = None
         self.odd_events: bytes | None = None
         """Sent in place of the events of each stream."""
@@ -56,11 +57,19 @@ class FakeOpenAI:
         app.router.add_post("/v1/embeddings", self._embeddings)
         self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
+        self.port = self._runner.addresses[0][1]
+        self.url = f"http://127.0.0.1:{self.port}"
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
+        await self.die()
+
+    async def die(self) -> None:
+        """Ends the server with whatever it is doing; it can be entered again, on the same port."""
+        for connection in list(self._runner.server.connections if self._runner.server else ()):
+            if connection.transport is not None:
+                connection.transport.abort()
         await self._runner.cleanup()
 
     @asynccontextmanager
