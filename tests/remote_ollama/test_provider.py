@@ -1,6 +1,7 @@
 """The provider over HTTP: what it asks of a server, and what it makes of the answers."""
 
 import asyncio
+import logging
 import re
 from contextlib import aclosing
 from typing import Any
@@ -383,7 +384,10 @@ async def test_text_that_is_too_long_to_embed_is_refused(started_provider: Start
 # --- connections ---
 
 
-async def test_key_is_sent_and_never_shown(started_provider: StartedProvider, fake_ollama: FakeOllama) -> None:
+async def test_key_is_sent_and_never_shown(
+    started_provider: StartedProvider, fake_ollama: FakeOllama, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
     provider = await started_provider(api_key="sesame")
 
     with (
@@ -393,7 +397,7 @@ async def test_key_is_sent_and_never_shown(started_provider: StartedProvider, fa
         await provider.chat_completion(chat(), TINY)
 
     assert fake_ollama.headers[-1]["Authorization"] == "Bearer sesame"
-    assert "sesame" not in f"{refused.value} {provider.config!r}"
+    assert "sesame" not in f"{refused.value} {provider.config!r} {caplog.text}"
 
 
 async def test_connections_serve_again(provider: OllamaInference, fake_ollama: FakeOllama) -> None:

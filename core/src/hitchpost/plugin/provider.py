@@ -88,7 +88,7 @@ class ProviderDeps:
     """A folder of the provider's own for what it must remember; made when it is first needed, by the provider."""
     log: logging.Logger
     health_changed: Callable[[], None] = lambda: None
-    """To be called, in the event loop, when `health` would answer otherwise than before: the host asks it at once, and not some seconds later."""
+    """To be called, in the event loop, when the answer of `health`, or what is served, has changed: the host asks at once, and not seconds later."""
     jobs: JobRunner = field(default_factory=_own_jobs)
     """Runs what takes longer than a request may; callers watch it at `/hitchpost/v1/jobs`."""
     inference: Inference | None = None
