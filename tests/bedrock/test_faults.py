@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from hitchpost.api import TextDelta
+from hitchpost.api import CompletionRequest, TextDelta
 from hitchpost.errors import (
     BackendUnavailableError,
     BadBackendAnswerError,
@@ -23,6 +23,8 @@ from hitchpost.errors import (
     RateLimitedError,
     UnauthenticatedError,
 )
+from hitchpost_bedrock.aws import transport
+from hitchpost_bedrock.inference import sdk_calls
 from hitchpost_bedrock.inference.provider import BedrockInference
 from tests.bedrock.conftest import MakeProvider, asking, keys_of
 from tests.fakes.bedrock import frames
@@ -188,6 +190,31 @@ async def test_odd_answer_is_an_error(
         await whole(provider)
 
     assert type(failed.value) is expected
+
+
+async def endless(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Type": "application/json"})
+    await response.prepare(request)
+    while True:
+        await response.write(b" " * 2**16)
+
+
+async def completed(provider: BedrockInference) -> Any:
+    return await provider.completion(CompletionRequest(model_id="m", content="Once"), asking())
+
+
+@pytest.mark.parametrize("ask", [whole, completed])
+async def test_answer_without_an_end_is_not_read_for_ever(
+    provider: BedrockInference, fake: FakeBedrock, ask: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "MAX_ANSWER_BYTES", 2**20)
+    monkeypatch.setattr(sdk_calls, "MAX_ANSWER_BYTES", 2**20)
+    fake.answering = endless
+
+    with pytest.raises(BadBackendAnswerError, match="more than 1048576 bytes"):
+        await ask(provider)
+
+    await until(lambda: fake.running == 0)
 
 
 async def test_silence_in_a_stream_ends_it_after_the_read_timeout(

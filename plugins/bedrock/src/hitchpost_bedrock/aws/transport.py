@@ -1,4 +1,4 @@
-"""botocore's HTTP session, with connections that belong to calls."""
+"""botocore's HTTP session, with connections that belong to calls, and with a bound of what is read at once."""
 
 from typing import Any
 
@@ -10,9 +10,15 @@ from botocore.awsrequest import (
     AWSPreparedRequest,
     AWSResponse,
 )
+from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
 from botocore.httpsession import URLLib3Session
+from urllib3.exceptions import HTTPError
+from urllib3.exceptions import ReadTimeoutError as UrllibReadTimeoutError
 
+from hitchpost.errors import BadBackendAnswerError
 from hitchpost_bedrock.aws.call import CallInterrupted, find_current_call
+
+MAX_ANSWER_BYTES = 64 * 2**20
 
 
 class _Held:
@@ -58,6 +64,32 @@ class _TlsPool(AWSHTTPSConnectionPool):
     ConnectionCls = _TlsConnection
 
 
+class _BoundedResponse(AWSResponse):
+    """An answer whose `content` is never larger than an answer may be; botocore itself would read for as long as a server sends."""
+
+    def __init__(self, response: AWSResponse) -> None:
+        super().__init__(response.url, response.status_code, response.headers, response.raw)
+        self._whole: bytes | None = None
+
+    @property
+    def content(self) -> bytes:
+        """The body, read at the first use.
+
+        Raises:
+            BadBackendAnswerError: it is too large.
+            HTTPError: the connection broke.
+        """
+        if self._whole is None:
+            read = bytearray()
+            for piece in self.raw.stream():
+                read += piece
+                if len(read) > MAX_ANSWER_BYTES:
+                    self.raw.close()
+                    raise BadBackendAnswerError(f"Bedrock answered more than {MAX_ANSWER_BYTES} bytes")
+            self._whole = bytes(read)
+        return self._whole
+
+
 class InterruptibleSession(URLLib3Session):
     """Sends the requests of one client.
 
@@ -74,16 +106,33 @@ class InterruptibleSession(URLLib3Session):
 
         Raises:
             HTTPClientError: as botocore's own session.
+            BadBackendAnswerError: the answer is too large.
             CallInterrupted: nobody waits for the answer.
         """
         call = find_current_call()
         try:
-            return self.send(request)
+            return self._answer(request)
         except Exception as error:
             if call is not None and call.is_interrupted:
                 # What the shut socket looked like would be retried.
                 raise CallInterrupted from error
             raise
 
+    def _answer(self, request: AWSPreparedRequest) -> AWSResponse:
+        is_streamed = request.stream_output
+        request.stream_output = True
+        try:
+            response = _BoundedResponse(self.send(request))
+        finally:
+            request.stream_output = is_streamed
+        if not is_streamed:
+            try:
+                response.content  # noqa: B018 - reads it, as botocore's own session does before it returns
+            except UrllibReadTimeoutError as error:
+                raise ReadTimeoutError(endpoint_url=request.url, error=error) from error
+            except HTTPError as error:
+                raise ConnectionClosedError(endpoint_url=request.url, request=request, error=error) from error
+        return response
 
-__all__ = ["InterruptibleSession"]
+
+__all__ = ["MAX_ANSWER_BYTES", "InterruptibleSession"]

@@ -6,6 +6,7 @@ from typing import Any
 from hitchpost.api import Model
 from hitchpost.errors import BadBackendAnswerError
 from hitchpost_bedrock.aws.errors import translated_errors
+from hitchpost_bedrock.aws.transport import MAX_ANSWER_BYTES
 from hitchpost_bedrock.inference.model_list import models_of
 
 MAX_PAGES = 100
@@ -31,7 +32,10 @@ def invoked(client: Any, arguments: Arguments) -> tuple[bytes, Mapping[str, str]
         answer = client.invoke_model(**arguments)
         body = answer["body"]
         try:
-            return body.read(), answer["ResponseMetadata"]["HTTPHeaders"]
+            data = body.read(MAX_ANSWER_BYTES + 1)
+            if len(data) > MAX_ANSWER_BYTES:
+                raise BadBackendAnswerError(f"Bedrock answered more than {MAX_ANSWER_BYTES} bytes")
+            return data, answer["ResponseMetadata"]["HTTPHeaders"]
         finally:
             body.close()
 
