@@ -8,7 +8,7 @@ import asyncio
 import types
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import aclosing
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar
 
 from aiohttp import web
 
@@ -104,7 +104,7 @@ def next_event(
     Raises:
         StopAsyncIteration: there are no more.
     """
-    step = cast("Generator[Any, Any, EventT]", events.__anext__())
+    step: Any = events.__anext__()
     try:
         wait = step.send(None)
         try:
@@ -119,7 +119,8 @@ def next_event(
             else:
                 wait = step.send(result)
     except StopIteration as done:
-        return cast("EventT", done.value)
+        event: EventT = done.value
+        return event
 
 
 async def _fail(output: "_Output", surface: Surface, error: Exception) -> None:

@@ -18,7 +18,7 @@ A plugin is what an entry point of the group `hitchpost` names, usually a module
 `hitchpost.plugin.hookspecs` documents every hook. The names below are the public contract; the other modules of this package are the host's.
 """
 
-from hitchpost.plugin.collect import collect_chat, collect_completion
+from hitchpost.plugin.collect import chat_of, collect_chat, collect_completion, completion_of
 from hitchpost.plugin.declarations import CommandSpec, Preset, ProviderSpec
 from hitchpost.plugin.provider import (
     AgentsProvider,
@@ -43,6 +43,8 @@ __all__ = [
     "ProviderSpec",
     "SafetyProvider",
     "TelemetryProvider",
+    "chat_of",
     "collect_chat",
     "collect_completion",
+    "completion_of",
 ]

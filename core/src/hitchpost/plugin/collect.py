@@ -174,4 +174,12 @@ async def collect_completion(events: AsyncIterator[CompletionEvent], n: int) -> 
     return collected.completion(n)
 
 
-__all__ = ["chat_of", "check_all_finished", "collect_chat", "collect_completion"]
+def completion_of(events: Iterable[CompletionEvent], n: int) -> CompletionResponse:
+    """As `collect_completion`, of events that are there already."""
+    collected = _Collected()
+    for event in events:
+        collected.add(event)
+    return collected.completion(n)
+
+
+__all__ = ["chat_of", "check_all_finished", "collect_chat", "collect_completion", "completion_of"]

@@ -24,7 +24,7 @@ from hitchpost.api import (
 )
 from hitchpost.errors import BadBackendAnswerError
 from hitchpost_remote_openai.tool_calls import StreamedCalls
-from hitchpost_remote_openai.values import Unreadable, integer, items, number, object_, optional_text, readable, text
+from hitchpost_remote_openai.values import Readable, Unreadable, integer, items, number, object_, optional_text, text
 
 LEAST_LOGPROB = -9999.0
 """In place of the logarithm of 0, which JSON can't say; vLLM's own."""
@@ -68,13 +68,13 @@ class ChatEvents:
         Raises:
             BadBackendAnswerError: it can't be read, or the server says that the answer failed.
         """
-        with readable(self._name):
-            return list(self._events(object_(chunk), "delta"))
+        with Readable(self._name):
+            return self._events(object_(chunk), "delta")
 
     def whole(self, answer: Any) -> list[InferenceEvent]:
         """The events of a whole answer. Raises as `chunk` and `end` do."""
-        with readable(self._name):
-            events = list(self._events(object_(answer), "message"))
+        with Readable(self._name):
+            events = self._events(object_(answer), "message")
         return [*events, *self.end()]
 
     def end(self) -> list[InferenceEvent]:
@@ -86,13 +86,15 @@ class ChatEvents:
         _check_end({index: choice.is_finished for index, choice in self._choices.items()}, self._n, self._name)
         return [] if self._usage is None else [self._usage]
 
-    def _events(self, chunk: dict[str, Any], field_name: str) -> Iterator[InferenceEvent]:
+    def _events(self, chunk: dict[str, Any], field_name: str) -> list[InferenceEvent]:
         if chunk.get("usage"):
             self._usage = _usage(object_(chunk["usage"]))
+        events: list[InferenceEvent] = []
         for choice in items(chunk.get("choices")):
-            yield from self._choice(object_(choice), field_name)
+            self._choice(object_(choice), field_name, events)
+        return events
 
-    def _choice(self, choice: dict[str, Any], field_name: str) -> Iterator[InferenceEvent]:
+    def _choice(self, choice: dict[str, Any], field_name: str, events: list[InferenceEvent]) -> None:
         index = integer(choice.get("index"), 0)
         known = self._choices.get(index)
         if known is None:
@@ -101,27 +103,23 @@ class ChatEvents:
             known = self._choices[index] = _Choice()
         if known.is_finished:
             return
-        delta = object_(choice.get(field_name) or {})
-        yield from self._said(delta, choice.get("logprobs"), index)
-        for piece in items(delta.get("tool_calls")):
-            yield from known.calls.piece(object_(piece), index)
+        said = object_(choice.get(field_name) or {})
+        reasoning = optional_text(said.get("reasoning_content")) or optional_text(said.get("reasoning"))
+        if reasoning:
+            events.append(ReasoningDelta(reasoning, index))
+        content, tokens = _content(said.get("content")), _chat_logprobs(choice.get("logprobs"))
+        if content or tokens:
+            events.append(TextDelta(content, index, tokens))
+        refusal = optional_text(said.get("refusal"))
+        if refusal:
+            events.append(RefusalDelta(refusal, index))
+        for piece in items(said.get("tool_calls")):
+            events += known.calls.piece(object_(piece), index)
         reason = optional_text(choice.get("finish_reason"))
         if reason:
-            yield from known.calls.end()
+            events += known.calls.end()
             known.is_finished = True
-            yield Finish(_reason(reason, self._name, has_calls=known.calls.any), index, _stop_text(choice))
-
-    def _said(self, delta: dict[str, Any], logprobs: Any, index: int) -> Iterator[InferenceEvent]:
-        reasoning = optional_text(delta.get("reasoning_content")) or optional_text(delta.get("reasoning"))
-        if reasoning:
-            yield ReasoningDelta(reasoning, index)
-        content = _content(delta.get("content"))
-        tokens = _chat_logprobs(logprobs)
-        if content or tokens:
-            yield TextDelta(content, index, tokens)
-        refusal = optional_text(delta.get("refusal"))
-        if refusal:
-            yield RefusalDelta(refusal, index)
+            events.append(Finish(_reason(reason, self._name, has_calls=known.calls.any), index, _stop_text(choice)))
 
 
 class CompletionEvents:
@@ -135,7 +133,7 @@ class CompletionEvents:
 
     def chunk(self, chunk: Any) -> list[CompletionEvent]:
         """The events of one chunk, or of a whole answer but for its end."""
-        with readable(self._name):
+        with Readable(self._name):
             return list(self._events(object_(chunk)))
 
     def whole(self, answer: Any) -> list[CompletionEvent]:
@@ -180,7 +178,7 @@ def vectors(answer: Any, name: str) -> tuple[list[list[float]], Usage | None]:
     Raises:
         BadBackendAnswerError: it can't be read.
     """
-    with readable(name):
+    with Readable(name):
         given = [object_(item) for item in items(object_(answer).get("data"))]
         places = [integer(item.get("index"), position) for position, item in enumerate(given)]
         if sorted(places) != list(range(len(given))):

@@ -4,7 +4,7 @@ from typing import Any
 
 from hitchpost.api import Model
 from hitchpost.llama import find_llama_model
-from hitchpost_remote_openai.values import items, object_, readable
+from hitchpost_remote_openai.values import Readable, items, object_
 
 _CONTEXT_FIELDS = ("max_model_len", "context_length", "context_window")
 
@@ -15,7 +15,7 @@ def listed_models(answer: Any, name: str) -> list[Model]:
     Raises:
         BadBackendAnswerError: it can't be read.
     """
-    with readable(name):
+    with Readable(name):
         listed = answer if isinstance(answer, list) else items(object_(answer).get("data"))
         models = {}
         for item in map(object_, listed):

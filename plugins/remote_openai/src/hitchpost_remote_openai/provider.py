@@ -1,7 +1,8 @@
 """What an OpenAI-shaped server serves, by its own routes for chats, completions, embeddings and models."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import aclosing, contextmanager
+from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -31,7 +32,7 @@ from hitchpost.errors import (
     quoted,
 )
 from hitchpost.llama import find_llama_model
-from hitchpost.plugin import InferenceProvider, ProviderDeps, collect_chat, collect_completion
+from hitchpost.plugin import InferenceProvider, ProviderDeps, chat_of, completion_of
 from hitchpost.remote import RemoteServer, ServerError, ServerEvent, find_server_error, parse_json, server_words
 from hitchpost_remote_openai.answers import ChatEvents, CompletionEvents, vectors
 from hitchpost_remote_openai.config import OpenAIConfig
@@ -42,6 +43,7 @@ from hitchpost_remote_openai.stop_text import without_stops
 QUICK_S = 8.0
 """How long an answer about models may take to begin."""
 
+AnswerT = TypeVar("AnswerT")
 EventT = TypeVar("EventT")
 
 
@@ -131,57 +133,51 @@ class OpenAIInference(InferenceProvider[OpenAIConfig]):
         """See `hitchpost.api.Inference`; by the server's own whole answer."""
         n = request.sampling_params.n
         read = without_stops(CompletionEvents(n, self._server.name).whole, _stops(request))
-        with self._answering("text completions"):
-            answer = await self._ask("/completions", self._completion_body(request, context, stream=False), context)
-            return await collect_completion(_replayed(read(answer)), n)
+        body = self._completion_body(request, context, stream=False)
+        return await self._ask(
+            "/completions", body, lambda answer: completion_of(read(answer), n), context, "text completions"
+        )
 
-    async def stream_completion(
-        self, request: CompletionRequest, context: RequestContext
-    ) -> AsyncIterator[CompletionEvent]:
+    def stream_completion(self, request: CompletionRequest, context: RequestContext) -> AsyncIterator[CompletionEvent]:
         """See `hitchpost.api.Inference`."""
         events = CompletionEvents(request.sampling_params.n, self._server.name)
         read = without_stops(events.chunk, _stops(request))
-        with self._answering("text completions"):
-            body = self._completion_body(request, context, stream=True)
-            async with aclosing(self._stream("/completions", body, context, read, events.end)) as stream:
-                async for event in stream:
-                    yield event
+        body = self._completion_body(request, context, stream=True)
+        return self._stream("/completions", body, read, events.end, context, "text completions")
 
     async def chat_completion(self, request: ChatCompletionRequest, context: RequestContext) -> ChatCompletionResponse:
         """See `hitchpost.api.Inference`; by the server's own whole answer."""
         n = request.sampling_params.n
         read = without_stops(ChatEvents(n, self._server.name).whole, request.sampling_params.stop or ())
-        with self._answering():
-            answer = await self._ask("/chat/completions", self._chat_body(request, context, stream=False), context)
-            return await collect_chat(_replayed(read(answer)), n)
+        body = self._chat_body(request, context, stream=False)
+        return await self._ask("/chat/completions", body, lambda answer: chat_of(read(answer), n), context)
 
-    async def stream_chat_completion(
+    def stream_chat_completion(
         self, request: ChatCompletionRequest, context: RequestContext
     ) -> AsyncIterator[InferenceEvent]:
         """See `hitchpost.api.Inference`."""
         events = ChatEvents(request.sampling_params.n, self._server.name)
         read = without_stops(events.chunk, request.sampling_params.stop or ())
-        with self._answering():
-            body = self._chat_body(request, context, stream=True)
-            async with aclosing(self._stream("/chat/completions", body, context, read, events.end)) as stream:
-                async for event in stream:
-                    yield event
+        return self._stream(
+            "/chat/completions", self._chat_body(request, context, stream=True), read, events.end, context
+        )
 
     async def embeddings(self, request: EmbeddingsRequest, context: RequestContext) -> EmbeddingsResponse:
         """See `hitchpost.api.Inference`; more texts than the form takes at once are sent one batch after the other."""
         found: list[list[float]] = []
         tokens = 0
-        with self._answering("embeddings"):
-            for body in embeddings_bodies(request, self._model_name(request.model_id, context)):
-                answer = await self._ask("/embeddings", body, context)
-                batch, usage = vectors(answer, self._server.name)
-                if len(batch) != len(body["input"]):
-                    raise BadBackendAnswerError(
-                        f"{self._server.name} answered {len(batch)} vectors for {len(body['input'])} texts"
-                    )
-                found += batch
-                tokens += usage.prompt_tokens if usage else 0
+        for body in embeddings_bodies(request, self._model_name(request.model_id, context)):
+            read = partial(self._vectors, count=len(body["input"]))
+            batch, usage = await self._ask("/embeddings", body, read, context, "embeddings")
+            found += batch
+            tokens += usage.prompt_tokens if usage else 0
         return EmbeddingsResponse(found, Usage(tokens, 0))
+
+    def _vectors(self, answer: Any, count: int) -> tuple[list[list[float]], Usage | None]:
+        batch, usage = vectors(answer, self._server.name)
+        if len(batch) != count:
+            raise BadBackendAnswerError(f"{self._server.name} answered {len(batch)} vectors for {count} texts")
+        return batch, usage
 
     # --- one exchange ---
 
@@ -209,33 +205,48 @@ class OpenAIInference(InferenceProvider[OpenAIConfig]):
     def _model_name(self, model_id: str, context: RequestContext) -> str:
         return context.resource.provider_resource_id if context.resource is not None else model_id
 
-    async def _ask(self, path: str, body: Body, context: RequestContext) -> Any:
-        return await self._server.fetch_json("POST", path, body, key=self._key(context), deadline=context.deadline)
+    async def _ask(
+        self, path: str, body: Body, read: Callable[[Any], AnswerT], context: RequestContext, served: str = ""
+    ) -> AnswerT:
+        """What a request answers, read. `served` is what a server may have no route for, though it has models."""
+        try:
+            answer = read(
+                await self._server.fetch_json("POST", path, body, key=self._key(context), deadline=context.deadline)
+            )
+        except HitchpostError as error:
+            raise self._noticed(error, served) from None
+        self._answered()
+        return answer
 
     async def _stream(
         self,
         path: str,
         body: Body,
-        context: RequestContext,
         read: Callable[[Any], list[EventT]],
         end: Callable[[], list[EventT]],
+        context: RequestContext,
+        served: str = "",
     ) -> AsyncGenerator[EventT, None]:
-        sending = self._server.send(
-            "POST", path, body, key=self._key(context), accept="text/event-stream", deadline=context.deadline
-        )
-        async with sending as answer:
-            while events := await answer.next_events():
-                for event in events:
-                    if event.data == b"[DONE]":
-                        await answer.finish()
-                        break
-                    for ours in read(self._chunk(event)):
-                        yield ours
-                else:
-                    continue
-                break
-        for ours in end():
-            yield ours
+        """The events of a stream. `served` as of `_ask`."""
+        is_over = False
+        try:
+            sending = self._server.send(
+                "POST", path, body, key=self._key(context), accept="text/event-stream", deadline=context.deadline
+            )
+            async with sending as answer:
+                while not is_over and (events := await answer.next_events()):
+                    for event in events:
+                        if event.data == b"[DONE]":
+                            is_over = True
+                            await answer.finish()
+                            break
+                        for ours in read(self._chunk(event)):
+                            yield ours
+            for ours in end():
+                yield ours
+        except HitchpostError as error:
+            raise self._noticed(error, served) from None
+        self._answered()
 
     def _chunk(self, event: ServerEvent) -> Any:
         chunk = parse_json(self._server.name, event.data)
@@ -263,31 +274,29 @@ class OpenAIInference(InferenceProvider[OpenAIConfig]):
             )
         return own
 
-    @contextmanager
-    def _answering(self, served: str = "") -> Iterator[None]:
-        """As `_named_errors`; and has the health checked at once when a request finds that the server has gone, or is back."""
-        try:
-            with self._named_errors(served):
-                yield
-        except (BackendUnavailableError, BadBackendAnswerError):
-            if not self._is_away:
-                self._is_away = True
-                self.deps.health_changed()
-            raise
+    def _answered(self) -> None:
         if self._is_away:
             self.deps.health_changed()
 
+    def _noticed(self, error: HitchpostError, served: str) -> HitchpostError:
+        """The error of a request as callers see it; a server that has gone is looked after at once."""
+        if served and isinstance(error, _NoRouteError):
+            error = UnsupportedError(f"{self._server.name} at the configured url doesn't serve {served}")
+        if isinstance(error, BackendUnavailableError | BadBackendAnswerError) and not self._is_away:
+            self._is_away = True
+            self.deps.health_changed()
+        return self._named(error)
+
     @contextmanager
-    def _named_errors(self, served: str = "") -> Iterator[None]:
-        """Says which provider an error is of; `served` is what a server may have no route for, though it has models."""
+    def _named_errors(self) -> Iterator[None]:
         try:
             yield
         except HitchpostError as error:
-            meant = error
-            if served and isinstance(error, _NoRouteError):
-                meant = UnsupportedError(f"{self._server.name} at the configured url doesn't serve {served}")
-            meant.provider_id = meant.provider_id or self.deps.provider_id
-            raise meant from None
+            raise self._named(error) from None
+
+    def _named(self, error: HitchpostError) -> HitchpostError:
+        error.provider_id = error.provider_id or self.deps.provider_id
+        return error
 
 
 class _NoRouteError(BadBackendAnswerError):
@@ -316,11 +325,6 @@ def _same_llama_model(asked: str, listed: Mapping[str, Model]) -> Model | None:
     if meant is None:
         return None
     return next((model for name, model in listed.items() if find_llama_model(name) is meant), None)
-
-
-async def _replayed(events: Sequence[EventT]) -> AsyncIterator[EventT]:
-    for event in events:
-        yield event
 
 
 __all__ = ["OpenAIInference"]
