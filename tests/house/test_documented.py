@@ -26,6 +26,7 @@ from hitchpost_meta_reference import plugin as meta_reference
 from hitchpost_remote_ollama import plugin as remote_ollama
 from hitchpost_remote_openai import plugin as remote_openai
 from hitchpost_remote_tgi import plugin as remote_tgi
+from hitchpost_weaviate import plugin as weaviate
 from tests.house.sources import ROOT
 
 HOOKS = (*hookspecs.PACKAGE_HOOKS, *hookspecs.PROVIDER_HOOKS)
@@ -126,7 +127,7 @@ def test_plugin_reference_is_what_the_sources_say() -> None:
 
 OUR_SPECS = [
     spec
-    for plugin in (scripted, telemetry, bedrock, meta_reference, remote_ollama, remote_openai, remote_tgi)
+    for plugin in (scripted, telemetry, bedrock, meta_reference, remote_ollama, remote_openai, remote_tgi, weaviate)
     for spec in plugin.provider_specs()
 ]
 

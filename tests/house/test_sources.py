@@ -29,6 +29,7 @@ def test_the_rules_look_at_every_distribution() -> None:
         "plugins/remote_openai",
         "plugins/remote_tgi",
         "plugins/tiny_llama",
+        "plugins/weaviate",
     }
 
 

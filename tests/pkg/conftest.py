@@ -21,6 +21,7 @@ FOLDERS = {
     "hitchpost-remote-openai": "plugins/remote_openai",
     "hitchpost-remote-tgi": "plugins/remote_tgi",
     "hitchpost-tiny-llama": "plugins/tiny_llama",
+    "hitchpost-weaviate": "plugins/weaviate",
 }
 
 

@@ -47,7 +47,7 @@ def test_run_with_nothing_installed_says_what_to_install(core_alone: Environment
 
 
 @pytest.mark.parametrize(
-    "plugin", ["bedrock", "meta_reference", "remote_ollama", "remote_openai", "remote_tgi", "tiny_llama"]
+    "plugin", ["bedrock", "meta_reference", "remote_ollama", "remote_openai", "remote_tgi", "tiny_llama", "weaviate"]
 )
 def test_plugin_is_discovered_without_its_libraries(plugin: str, core_with_plugins: Environment) -> None:
     lines = [line for line in core_with_plugins.run("hitchpost", "plugins").splitlines() if plugin in line.split()]

@@ -53,7 +53,7 @@ class Site:
 
     def discover(self, selection: PluginSelection | None = None) -> dict[str, PluginReport]:
         """The reports of what was installed here, by name; the last of a name where there are several."""
-        ours = {"scripted", "bedrock", "meta_reference", "remote_ollama", "remote_tgi", "tiny_llama"}
+        ours = {"scripted", "bedrock", "meta_reference", "remote_ollama", "remote_tgi", "tiny_llama", "weaviate"}
         return {report.name: report for report in self.plugins(selection).reports if report.name not in ours}
 
     def plugins(self, selection: PluginSelection | None = None) -> Plugins:

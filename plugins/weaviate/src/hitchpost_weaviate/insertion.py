@@ -1,0 +1,148 @@
+"""One insertion: documents are read, cut, given vectors and written, some at a time, and each of them gets its report."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from hitchpost.api import (
+    DocumentReport,
+    InsertDocumentsRequest,
+    KeywordMemoryBank,
+    MemoryBank,
+    MemoryBankDocument,
+    RequestContext,
+    VectorMemoryBank,
+)
+from hitchpost.errors import HitchpostError
+from hitchpost.ingest import BankEmbedder, IngestedDocument, Ingestor
+from hitchpost_weaviate.documents import Documents
+from hitchpost_weaviate.names import revision_of
+from hitchpost_weaviate.objects import NEVER, KeptChunk, Record
+
+DOCUMENTS_AT_A_TIME = 32
+CHUNKS_AT_A_TIME = 100
+"""What is given vectors and written in one call."""
+KEYWORD_CHUNK_TOKENS = 512
+"""Of a keyword bank, which says nothing of chunks."""
+
+
+@dataclass(slots=True)
+class _Prepared:
+    """A document on its way into the bank."""
+
+    place: int
+    record: Record
+    ingested: IngestedDocument
+    error: str | None = None
+    is_begun: bool = False
+
+
+@dataclass(slots=True)
+class Insertion:
+    """Puts the documents of one request into a bank."""
+
+    bank: MemoryBank
+    documents: Documents
+    ingestor: Ingestor
+    embedder: BankEmbedder | None
+    """None for banks without vectors."""
+    context: RequestContext
+    inserted_at: float
+    """Another one for each insertion."""
+    reports: dict[int, DocumentReport] = field(default_factory=dict)
+
+    async def run(self, request: InsertDocumentsRequest) -> list[DocumentReport]:
+        """A report for each document, in their order.
+
+        Raises:
+            HitchpostError: none of them could go in.
+        """
+        expires_at = NEVER if request.ttl_seconds is None else min(time.time() + request.ttl_seconds, NEVER)
+        last = {document.document_id: place for place, document in enumerate(request.documents)}
+        wanted = []
+        for place, document in enumerate(request.documents):
+            if last[document.document_id] == place:
+                wanted.append((place, document))
+            else:
+                self._fail(place, document.document_id, f"documents.{last[document.document_id]} has the same id")
+        for start in range(0, len(wanted), DOCUMENTS_AT_A_TIME):
+            try:
+                await self._put(wanted[start : start + DOCUMENTS_AT_A_TIME], expires_at)
+            except HitchpostError as error:
+                if not any(report.error is None for report in self.reports.values()):
+                    raise
+                # Some are in, which only the reports can say.
+                for place, document in wanted[start:]:
+                    self._fail(place, document.document_id, error.message)
+                break
+        return [self.reports[place] for place in range(len(request.documents))]
+
+    async def _put(self, wanted: Sequence[tuple[int, MemoryBankDocument]], expires_at: float) -> None:
+        read = await asyncio.gather(*(self._prepare(place, document, expires_at) for place, document in wanted))
+        prepared = [one for one in read if one is not None]
+        await self._write_chunks(prepared)
+        whole = [one for one in prepared if one.error is None]
+        failed = await self.documents.commit([one.record for one in whole])
+        for place, message in failed.items():
+            whole[place].error = message
+        await self.documents.give_up([one.record for one in prepared if one.error is not None and one.is_begun])
+        for one in prepared:
+            if one.error is not None:
+                self._fail(one.place, one.record.document_id, one.error)
+            else:
+                count = one.record.chunk_count
+                self.reports[one.place] = DocumentReport(document_id=one.record.document_id, chunk_count=count)
+
+    async def _prepare(self, place: int, document: MemoryBankDocument, expires_at: float) -> _Prepared | None:
+        try:
+            ingested = await self._read(document)
+        except HitchpostError as error:
+            self._fail(place, document.document_id, error.message)
+            return None
+        texts = [chunk.text for chunk in ingested.chunks]
+        record = Record(
+            document_id=document.document_id,
+            revision=revision_of(document.document_id, ingested.mime_type, document.metadata, texts),
+            mime_type=ingested.mime_type,
+            metadata=document.metadata,
+            chunk_count=len(texts),
+            token_count=ingested.token_count,
+            inserted_at=self.inserted_at,
+            expires_at=expires_at,
+        )
+        return _Prepared(place, record, ingested)
+
+    async def _read(self, document: MemoryBankDocument) -> IngestedDocument:
+        if isinstance(self.bank, VectorMemoryBank):
+            size, overlap = self.bank.chunk_size_in_tokens, self.bank.overlap_size_in_tokens
+            return await self.ingestor.read(
+                document, chunk_size=size, overlap=size // 4 if overlap is None else overlap
+            )
+        is_cut = isinstance(self.bank, KeywordMemoryBank)
+        return await self.ingestor.read(document, chunk_size=KEYWORD_CHUNK_TOKENS if is_cut else None)
+
+    async def _write_chunks(self, prepared: Sequence[_Prepared]) -> None:
+        chunks = [(one, chunk) for one in prepared for chunk in one.ingested.chunks]
+        for start in range(0, len(chunks), CHUNKS_AT_A_TIME):
+            page = chunks[start : start + CHUNKS_AT_A_TIME]
+            vectors: Sequence[Any] = [None] * len(page)
+            if self.embedder is not None:
+                vectors = await self.embedder.embed([chunk.text for _, chunk in page], self.context)
+            objects = []
+            for (one, chunk), vector in zip(page, vectors, strict=True):
+                one.is_begun = True
+                kept = KeptChunk(
+                    one.record.document_id, one.record.revision, chunk.position, chunk.text, chunk.token_count
+                )
+                objects.append(kept.to_object(one.record, one.record.terms, vector))
+            for place, message in (await self.documents.write(objects)).items():
+                one, chunk = page[place]
+                one.error = one.error or f"chunk {chunk.position}: {message}"
+
+    def _fail(self, place: int, document_id: str, message: str) -> None:
+        self.reports[place] = DocumentReport(document_id=document_id, error=message)
+
+
+__all__ = ["Insertion"]
