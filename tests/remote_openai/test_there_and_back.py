@@ -1,6 +1,7 @@
 """What both forms can say survives the way to another Hitchpost and back; its surface is the other half of our translation."""
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,8 +12,9 @@ from hitchpost.host.body import parse_json_body
 from hitchpost.host.openai import chunks, encode, translate, wire
 from hitchpost.plugin import collect_chat, collect_completion
 from hitchpost.remote import EventParser
-from hitchpost_remote_openai.answers import ChatEvents, CompletionEvents
-from hitchpost_remote_openai.requests import chat_body, completion_body
+from hitchpost_remote_openai.answers import ChatEvents, CompletionEvents, vectors
+from hitchpost_remote_openai.models import listed_models
+from hitchpost_remote_openai.requests import chat_body, completion_body, embeddings_bodies
 
 HEAD = encode.AnswerHead("x", "m")
 names = st.from_regex(r"[a-zA-Z0-9_-]{1,20}", fullmatch=True)
@@ -107,10 +109,52 @@ def test_chat_request_arrives_as_it_was(request: api.ChatCompletionRequest, fiel
     assert arrived.model_dump() == request.model_dump()
 
 
-@given(samplings, said_texts, st.booleans())
-def test_completion_request_arrives_as_it_was(sampling: api.SamplingParams, prompt: str, echo: bool) -> None:
+parameters = st.dictionaries(
+    names,
+    st.builds(
+        api.ToolParamDefinition,
+        param_type=st.sampled_from(["string", "int", "float", "bool", "list", "dict"]),
+        description=st.none() | texts,
+        required=st.booleans(),
+    ),
+    max_size=3,
+)
+
+
+@given(st.builds(api.ToolDefinition, tool_name=names, description=st.none() | texts, parameters=parameters))
+def test_tool_with_native_parameters_arrives_as_the_same_schema(tool: api.ToolDefinition) -> None:
+    messages = [api.UserMessage(content="hi")]
+    body = chat_body(api.ChatCompletionRequest(model_id="m", messages=messages, tools=[tool]), "m", stream=False)
+
+    arrived = translate.to_chat_request(parse_json_body(wire.ChatCompletionRequest, json.dumps(body).encode()))
+
+    [back] = arrived.tools or ()
+    assert (back.tool_name, back.description) == (tool.tool_name, tool.description)
+    assert back.arguments_schema() == tool.arguments_schema()
+
+
+@given(user_contents, text_contents)
+def test_retrieved_text_arrives_after_what_the_user_says(said: Any, retrieved: Any) -> None:
+    message = api.UserMessage(content=said, context=retrieved)
+    body = chat_body(api.ChatCompletionRequest(model_id="m", messages=[message]), "m", stream=False)
+
+    arrived = translate.to_chat_request(parse_json_body(wire.ChatCompletionRequest, json.dumps(body).encode()))
+
+    parts = [*api.content_items(said), "\n\n", *api.content_items(retrieved)]
+    [back] = arrived.messages
+    assert "".join(map(str, api.content_items(back.content))) == "".join(map(str, parts))
+
+
+@given(samplings, said_texts, st.booleans(), st.none() | st.builds(api.LogProbConfig, top_k=st.integers(1, 5)))
+def test_completion_request_arrives_as_it_was(
+    sampling: api.SamplingParams, prompt: str, echo: bool, asked: api.LogProbConfig | None
+) -> None:
     sampling.max_tokens = sampling.max_tokens or 7
-    request = api.CompletionRequest(model_id="m", content=prompt, sampling_params=sampling, stream=True, echo=echo)
+    # The form can't say which token of an echoed prompt is likely.
+    asked = None if echo else asked
+    request = api.CompletionRequest(
+        model_id="m", content=prompt, sampling_params=sampling, stream=True, echo=echo, logprobs=asked
+    )
     body = completion_body(request, "m", stream=True)
 
     [arrived] = translate.to_completion_requests(parse_json_body(wire.CompletionRequest, json.dumps(body).encode()))
@@ -132,26 +176,41 @@ logprobs = st.lists(
 )  # fmt: skip
 
 
+def shuffled(draw: st.DrawFn, *streams: list[Any]) -> list[Any]:
+    """Several streams as one, each in its order."""
+    left = [list(stream) for stream in streams if stream]
+    merged = []
+    while left:
+        stream = draw(st.sampled_from(left))
+        merged.append(stream.pop(0))
+        left = [other for other in left if other]
+    return merged
+
+
 @st.composite
 def chat_events(draw: st.DrawFn) -> tuple[int, list[api.InferenceEvent]]:
     n = draw(st.integers(1, 3))
-    events: list[api.InferenceEvent] = []
+    choices = []
     for choice in range(n):
+        events: list[api.InferenceEvent] = []
         events += [api.ReasoningDelta(text, choice) for text in draw(st.lists(said_texts, max_size=2))]
         events += [
             api.TextDelta(text, choice, draw(st.none() | logprobs)) for text in draw(st.lists(said_texts, max_size=3))
         ]
         events += [api.RefusalDelta(text, choice) for text in draw(st.lists(said_texts, max_size=1))]
-        called = draw(st.lists(names, max_size=2))
+        called = draw(st.lists(names, max_size=3))
+        calls: list[list[api.InferenceEvent]] = []
         for index, name in enumerate(called):
             events.append(api.ToolCallStart(index, f"call_{choice}_{index}", name, choice))
             whole = draw(arguments)
-            events += [api.ToolCallDelta(index, whole[at : at + 4], choice) for at in range(0, len(whole), 4)]
+            calls.append([api.ToolCallDelta(index, whole[at : at + 4], choice) for at in range(0, len(whole), 4)])
+        events += shuffled(draw, *calls)
         reasons = [api.FinishReason.length, api.FinishReason.content_filter]
         reasons += [api.FinishReason.tool_calls] if called else [api.FinishReason.stop]
         events.append(api.Finish(draw(st.sampled_from(reasons)), choice))
-    events.append(api.Usage(draw(st.integers(0, 99)), draw(st.integers(0, 99)), draw(st.none() | st.integers(0, 9))))
-    return n, events
+        choices.append(events)
+    usage = api.Usage(draw(st.integers(0, 99)), draw(st.integers(0, 99)), draw(st.none() | st.integers(0, 9)))
+    return n, [*shuffled(draw, *choices), usage]
 
 
 async def replayed(events: list[api.InferenceEvent]) -> api.ChatCompletionResponse:
@@ -210,6 +269,69 @@ async def test_streamed_completion_comes_back_as_it_was(
     for token in answer.choices[0].logprobs or ():
         token.top = None
     assert answer == await collect_completion(stream(events), 1)
+
+
+@st.composite
+def completions(draw: st.DrawFn) -> api.CompletionResponse:
+    """The chosen token is among the likely ones, as the form tells those by their text."""
+    choices = []
+    for index in range(draw(st.integers(1, 3))):
+        reason = draw(
+            st.sampled_from([api.FinishReason.stop, api.FinishReason.length, api.FinishReason.content_filter])
+        )
+        chosen = draw(st.none() | st.lists(st.tuples(said_texts, st.floats(-50, -1)), min_size=1, max_size=3))
+        tokens = None
+        if chosen:
+            tokens = [
+                api.TokenLogprob(text, value, top=[api.TopLogprob(f"{text}+", -0.5), api.TopLogprob(text, value)])
+                for text, value in chosen
+            ]
+        choices.append(api.CompletionChoice(reason, index, draw(texts), tokens))
+    return api.CompletionResponse(choices, api.Usage(draw(st.integers(0, 99)), draw(st.integers(0, 99))))
+
+
+@given(completions())
+async def test_whole_completion_comes_back_as_it_was(answer: api.CompletionResponse) -> None:
+    n = len(answer.choices)
+    sent = json.loads(json.dumps(encode.completion([answer], n, HEAD)))
+
+    async def stream():  # type: ignore[no-untyped-def]
+        for event in CompletionEvents(n, "Acme").whole(sent):
+            yield event
+
+    assert await collect_completion(stream(), n) == answer
+
+
+@given(st.lists(text_contents.filter(api.content_text), min_size=1, max_size=4), st.none() | st.integers(1, 99))
+def test_embeddings_request_arrives_as_it_was(contents: list[Any], dimensions: int | None) -> None:
+    request = api.EmbeddingsRequest(model_id="m", contents=contents, dimensions=dimensions)
+    [body] = embeddings_bodies(request, "m")
+
+    arrived = translate.to_embeddings_request(parse_json_body(wire.EmbeddingsRequest, json.dumps(body).encode()))
+
+    assert list(map(api.content_text, arrived.contents)) == list(map(api.content_text, contents))
+    assert arrived.dimensions == dimensions
+
+
+floats32 = st.floats(-1e6, 1e6, width=32)
+
+
+@pytest.mark.parametrize("as_base64", [False, True])
+@given(st.lists(st.lists(floats32, min_size=2, max_size=4), min_size=1, max_size=3))
+def test_embeddings_come_back_as_they_were(as_base64: bool, given_: list[list[float]]) -> None:
+    answer = api.EmbeddingsResponse(given_, api.Usage(3, 0))
+
+    sent = json.loads(json.dumps(encode.embeddings(answer, "m", as_base64=as_base64)))
+
+    assert vectors(sent, "Acme") == (given_, api.Usage(3, 0))
+
+
+def test_models_come_back_by_their_names() -> None:
+    known = [api.Model(identifier=name, provider_resource_id="x") for name in ("a", "org/b:1")]
+
+    sent = json.loads(json.dumps({"object": "list", "data": [encode.model(model, 1) for model in known]}))
+
+    assert [model.provider_resource_id for model in listed_models(sent, "Acme")] == ["a", "org/b:1"]
 
 
 @pytest.mark.parametrize("strategy", [None, "greedy"])
