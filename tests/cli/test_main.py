@@ -10,7 +10,7 @@ import hitchpost as package
 from tests.cli.conftest import Run
 
 OURS = [
-    "chat", "completion", "config", "configure", "memory-banks", "models", "new", "plugins", "providers", "run", "shields",
+    "chat", "completion", "config", "configure", "jobs", "memory", "memory-banks", "models", "new", "plugins", "providers", "run", "shields",
 ]  # fmt: skip
 LATE = {"aiohttp", "importlib_metadata", "pydantic", "yaml", "torch", "hitchpost.api", "hitchpost.plugin"}
 
@@ -25,6 +25,7 @@ LATE = {"aiohttp", "importlib_metadata", "pydantic", "yaml", "torch", "hitchpost
         ["completion", "zsh"],
         ["config", "check", "-h"],
         ["configure", "-h"],
+        ["memory", "add", "-h"],
         ["new", "provider", "-h"],
     ],
 )
