@@ -12,8 +12,10 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from hitchpost.api import ChatCompletionRequest
+from hitchpost_remote_tgi.config import ServerlessConfig
+from hitchpost_remote_tgi.provider import serverless
 from tests.fakes.tgi.server import FakeTgi
-from tests.remote_tgi.conftest import LLAMA, WEATHER, StartedProvider, chat, streamed
+from tests.remote_tgi.conftest import LLAMA, PLAIN, WEATHER, StartedProvider, chat, deps, streamed
 from tests.remote_tgi.test_requests import AFTER_A_CALL
 
 PUBLISHED = json.loads((Path(__file__).parents[1] / "fakes/tgi/published_schemas.json").read_text())
@@ -121,6 +123,21 @@ async def test_what_is_sent_to_generate_is_of_the_published_type(
         await streamed(await started_provider(fake), request_sent)
 
         check("GenerateRequest", fake.requests[0][1])
+
+
+async def test_what_is_sent_to_the_root_of_a_model_is_of_the_published_type(tmp_path: Path) -> None:
+    async with FakeTgi(prefix=f"/models/{LLAMA}") as fake:
+        provider = serverless(ServerlessConfig(url=fake.url, huggingface_repo=LLAMA), deps(tmp_path))
+        await provider.start()
+        try:
+            await streamed(provider, chat(sampling_params=SAID))
+            await provider.chat_completion(chat(sampling_params=SAID), PLAIN)
+        finally:
+            await provider.stop()
+
+        for _, body in fake.requests:
+            check("CompatGenerateRequest", body)
+        assert [body["stream"] for _, body in fake.requests] == [True, False]
 
 
 @pytest.mark.parametrize(
