@@ -21,6 +21,11 @@ class Behind:
 
     provider: OpenAIInference
     fake: FakeOpenAI
+    checks: int = 0
+    """How often the provider has asked to have its health checked."""
+
+    def check(self) -> None:
+        self.checks += 1
 
     async def chat(self, text: str = "hello", data: Any = None, **fields: Any) -> Any:
         return await self.provider.chat_completion(request(text, **fields), context(data))
@@ -53,10 +58,17 @@ async def behind(tmp_path: Path) -> AsyncIterator[Callable[..., Any]]:
             kind: str = "openai", personality: Personality = "openai", key: str | None = None, **config: Any
         ) -> Behind:
             fake = await stack.enter_async_context(FakeOpenAI(personality, key))
-            deps = ProviderDeps(provider_id="p", state_dir=tmp_path, log=logging.getLogger("test"))
+            served: list[Behind] = []
+            deps = ProviderDeps(
+                provider_id="p",
+                state_dir=tmp_path,
+                log=logging.getLogger("test"),
+                health_changed=lambda: served[0].check(),
+            )
             provider = OpenAIInference(CONFIGS[kind].model_validate({"url": fake.url, **config}), deps)
             stack.push_async_callback(provider.stop)
             await provider.start()
-            return Behind(provider, fake)
+            served.append(Behind(provider, fake))
+            return served[0]
 
         yield start

@@ -8,7 +8,13 @@ from typing import Any
 
 import pytest
 
-from hitchpost.api import EmbeddingsRequest, Finish, FinishReason, Model, Usage
+from hitchpost.api import (
+    EmbeddingsRequest,
+    Finish,
+    FinishReason,
+    Model,
+    Usage,
+)
 from hitchpost.errors import (
     BackendUnavailableError,
     BadBackendAnswerError,
@@ -222,7 +228,35 @@ async def test_llama_model_is_found_under_the_services_name(behind: Start) -> No
     assert model.provider_resource_id == "meta-llama/Meta-Llama-3.1-8B-Instruct-Turbo"
 
 
+async def test_server_that_lists_nothing_may_have_the_model_all_the_same(behind: Start) -> None:
+    served = await behind("openai", "transformers")
+    served.fake.names = ()
+
+    model = await served.provider.register_model(Model(provider_resource_id="/models/own"), None)
+
+    assert model.provider_resource_id == "/models/own"
+
+
 # --- bad days ---
+
+
+async def test_request_that_finds_the_server_gone_or_back_has_its_health_checked(behind: Start) -> None:
+    served = await behind(max_retries=0)
+    await served.chat()
+    assert served.checks == 0
+
+    await served.fake.die()
+    for _ in range(2):
+        with pytest.raises(BackendUnavailableError):
+            await served.chat()
+    assert served.checks == 1
+
+    await served.fake.__aenter__()
+    await served.chat()
+    assert served.checks == 2
+    await served.provider.health()
+    await served.chat()
+    assert served.checks == 2
 
 
 async def test_cancelled_caller_ends_the_servers_work(behind: Start) -> None:

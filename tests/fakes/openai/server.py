@@ -1,7 +1,10 @@
 """A fake of the servers that speak OpenAI's form, one personality at a time; it shares no code with the provider.
 
 `openai` refuses unknown fields; `vllm` has integer codes, `reasoning`, `stop_reason` and ends a failed stream with `[DONE]`; `llamacpp` pings,
-says `reasoning_content` and ends a failed stream without `[DONE]`; `together` lists its models bare and tells the usage in the last chunk.
+says `reasoning_content`, ends a failed stream without `[DONE]`, tells log probabilities of completions in the form of chats, ignores `echo` and
+refuses images with a 500; `together` lists its models bare and tells the usage in the last chunk; `transformers` (`transformers serve`) refuses
+unknown fields as FastAPI does, ignores `n`, forms and log probabilities, leaves the stop string in the text, ends streams without `[DONE]`, and
+has neither embeddings nor a word for models that it lacks.
 """
 
 import asyncio
@@ -16,7 +19,7 @@ from aiohttp import web
 
 from tests.fakes.openai.speech import Said, answer_chat, limited, tokens_of, vector_of
 
-Personality = Literal["openai", "vllm", "llamacpp", "together"]
+Personality = Literal["openai", "vllm", "llamacpp", "together", "transformers"]
 SHOWN_CHUNKS = 3
 """After so many chunks an answer stalls or breaks off."""
 
@@ -34,6 +37,9 @@ CHAT = COMMON | {
     "response_format",
 }
 COMPLETION = COMMON | {"prompt", "echo"}
+IGNORED_BY_TRANSFORMERS = {
+    "n", "logprobs", "top_logprobs", "response_format", "tool_choice", "parallel_tool_calls", "presence_penalty", "echo",
+}  # fmt: skip
 
 
 class FakeOpenAI:
@@ -42,6 +48,7 @@ class FakeOpenAI:
     def __init__(self, personality: Personality = "openai", key: str | None = None) -> None:
         self.personality = personality
         self.key = key
+        self.names = ("tiny", "org/embed")
         self.asked: list[dict[str, Any]] = []
         self.running = 0
         self.port = 0
@@ -88,27 +95,36 @@ class FakeOpenAI:
 
     async def _models(self, request: web.Request) -> web.Response:
         self._check_key(request)
-        listed = [{"id": name, "object": "model", "created": 1, "owned_by": "fake"} for name in ("tiny", "org/embed")]
+        listed = [{"id": name, "object": "model", "created": 1, "owned_by": "fake"} for name in self.names]
         if self.personality == "vllm":
             listed[0] |= {"root": "tiny", "parent": None, "max_model_len": 4096}
+        if self.personality == "llamacpp":
+            listed[0] |= {"aliases": ["tiny"], "meta": {"n_ctx": 4096, "n_ctx_train": 131072}}
         return web.json_response(listed if self.personality == "together" else {"object": "list", "data": listed})
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         body = await self._body(request, CHAT)
         if not body.get("messages"):
             raise self._refusal(400, "messages is empty", "invalid_request_error", "messages")
-        said = answer_chat(body, self._caller(request))
+        if self.personality == "llamacpp" and '"image_url"' in json.dumps(body["messages"]):
+            # It says nothing of how to do otherwise than to start the server with a model that sees.
+            raise self._refusal(
+                500, "image input is not supported - hint: you may need to provide the mmproj", "server_error"
+            )
+        said = answer_chat(body, self._caller(request), keeps_stop=self.personality == "transformers")
         return await self._answer(request, body, said, is_chat=True)
 
     async def _completion(self, request: web.Request) -> web.StreamResponse:
         body = await self._body(request, COMPLETION)
         said = limited(f"{self._caller(request)}and so on: {body['prompt']}", {"max_tokens": 16, **body})
-        if body.get("echo"):
+        if body.get("echo") and self.personality != "llamacpp":
             said.tokens = [*tokens_of(body["prompt"]), *said.tokens]
         return await self._answer(request, body, said, is_chat=False)
 
     async def _embeddings(self, request: web.Request) -> web.Response:
         body = await self._body(request, {"model", "input", "encoding_format", "dimensions"})
+        if self.personality == "transformers":
+            raise web.HTTPNotFound(text='{"detail":"Not Found"}', content_type="application/json")
         if not body["input"] or "" in body["input"]:
             raise self._refusal(400, "input is empty", "invalid_request_error", "input")
         data = []
@@ -144,15 +160,16 @@ class FakeOpenAI:
             if count == SHOWN_CHUNKS:
                 await self._meet_fault(request, response)
             chunk = self._head(body, is_chat=is_chat, whole=False) | {"choices": [choice]}
-            if wants_usage and self.personality == "together" and count == len(chunks) - 1:
+            if wants_usage and self.personality in ("together", "transformers") and count == len(chunks) - 1:
                 chunk["usage"] = self._usage(body, said)
             ping = b": ping\n\n" if self.personality == "llamacpp" else b""
             await response.write(ping + b"data: " + json.dumps(chunk, ensure_ascii=False).encode() + b"\n\n")
             await asyncio.sleep(0)
-        if wants_usage and self.personality != "together":
+        if wants_usage and self.personality not in ("together", "transformers"):
             chunk = self._head(body, is_chat=is_chat, whole=False) | {"choices": [], "usage": self._usage(body, said)}
             await response.write(b"data: " + json.dumps(chunk).encode() + b"\n\n")
-        await response.write(b"data: [DONE]\n\n")
+        if self.personality != "transformers":
+            await response.write(b"data: [DONE]\n\n")
         return response
 
     def _pieces(self, body: dict[str, Any], said: Said, n: int, *, is_chat: bool) -> list[dict[str, Any]]:
@@ -181,7 +198,7 @@ class FakeOpenAI:
         logprobs: Any = self._logprobs(body, said.tokens, is_chat=is_chat)
         if body.get("logprobs") in (None, False):
             logprobs = None
-        elif is_chat:
+        elif is_chat or self.personality == "llamacpp":
             logprobs = {"content": [token for one in logprobs for token in one["content"]], "refusal": None}
         else:
             logprobs = {name: [item for one in logprobs for item in one[name]] for name in logprobs[0]}
@@ -214,7 +231,7 @@ class FakeOpenAI:
         answers = []
         for token in tokens:
             others = [(token if place == 0 else f"{place}", -0.25 - place) for place in range(top)]
-            if is_chat:
+            if is_chat or self.personality == "llamacpp":
                 listed = [{"token": name, "logprob": value, "bytes": list(name.encode())} for name, value in others]
                 one = {"token": token, "logprob": -0.25, "bytes": list(token.encode()), "top_logprobs": listed}
                 answers.append({"content": [one], "refusal": None})
@@ -235,11 +252,19 @@ class FakeOpenAI:
         body: dict[str, Any] = await request.json()
         self.asked.append(body)
         unknown = sorted(set(body) - known)
+        if unknown and self.personality == "transformers":
+            detail = json.dumps({"detail": f"Unexpected fields in the request: {set(unknown)}"})
+            raise web.HTTPUnprocessableEntity(text=detail, content_type="application/json")
+        if self.personality == "transformers":
+            # It warns in its log that it has no use for them.
+            body = {name: value for name, value in body.items() if name not in IGNORED_BY_TRANSFORMERS}
         if unknown and self.personality == "openai":
             raise self._refusal(400, f"Unrecognized request argument supplied: {unknown[0]}", "invalid_request_error")
         if "stream_options" in body and not body.get("stream"):
             raise self._refusal(400, "stream_options without stream", "invalid_request_error", "stream_options")
         if body["model"] not in ("tiny", "org/embed"):
+            if self.personality == "transformers":
+                raise web.HTTPInternalServerError(text="Internal Server Error")
             raise self._refusal(404, f"The model `{body['model']}` does not exist.", "model_not_found", "model")
         if not 0 <= body.get("temperature", 1) <= 2:
             raise self._refusal(400, "temperature is out of range", "invalid_request_error", "temperature")
@@ -258,7 +283,12 @@ class FakeOpenAI:
         code: Any = status if self.personality in ("vllm", "llamacpp") else kind
         named = "BadRequestError" if self.personality == "vllm" else kind
         body = {"error": {"message": message, "type": named, "param": param, "code": code}}
-        kinds = {400: web.HTTPBadRequest, 401: web.HTTPUnauthorized, 404: web.HTTPNotFound}
+        kinds = {
+            400: web.HTTPBadRequest,
+            401: web.HTTPUnauthorized,
+            404: web.HTTPNotFound,
+            500: web.HTTPInternalServerError,
+        }
         return kinds[status](text=json.dumps(body), content_type="application/json")
 
     async def _meet_fault(self, request: web.Request, response: web.StreamResponse | None = None) -> None:

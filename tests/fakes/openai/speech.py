@@ -23,7 +23,7 @@ def text_of(content: Any) -> str:
     return " ".join(part.get("text", f"[{part['type']}]") for part in content)
 
 
-def answer_chat(body: dict[str, Any], prefix: str) -> Said:
+def answer_chat(body: dict[str, Any], prefix: str, *, keeps_stop: bool = False) -> Said:
     last = body["messages"][-1]
     users = [message for message in body["messages"] if message["role"] == "user"]
     asked = text_of(users[-1]["content"]) if users else ""
@@ -36,13 +36,14 @@ def answer_chat(body: dict[str, Any], prefix: str) -> Said:
     schema = schema_of(body)
     if schema is not None:
         return limited(json.dumps(value_of(schema)), body)
-    return limited(f"{prefix}You said: {text_of(last['content'])}", body)
+    return limited(f"{prefix}You said: {text_of(last['content'])}", body, keeps_stop=keeps_stop)
 
 
-def limited(text: str, body: dict[str, Any]) -> Said:
+def limited(text: str, body: dict[str, Any], *, keeps_stop: bool = False) -> Said:
     stops = body.get("stop") or []
     found = sorted((text.index(stop), stop) for stop in ([stops] if isinstance(stops, str) else stops) if stop in text)
-    tokens = tokens_of(text[: found[0][0]] if found else text)
+    end = found[0][0] + (len(found[0][1]) if keeps_stop else 0) if found else len(text)
+    tokens = tokens_of(text[:end])
     most = body.get("max_completion_tokens") or body.get("max_tokens") or 10_000
     if len(tokens) > most:
         return Said(tokens[:most], reason="length")
