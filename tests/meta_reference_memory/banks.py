@@ -45,6 +45,7 @@ def document(
         mime_type="text/plain",
         metadata=metadata or {},
         chunks=[NewChunk(text, len(text.split())) for text in texts],
+        token_count=sum(len(text.split()) for text in texts),
         vectors=np.stack([unit(text) for text in texts]) if texts else np.empty((0, DIMENSION), dtype=np.float32),
         expires_at=expires_at,
     )

@@ -17,6 +17,7 @@ from hitchpost_meta_reference.memory.bank_file import BankHeader, bank_path, del
 
 WRITING_THREADS = 2
 LOCK_NAME = "lock"
+STOPPED = "memory can't be served: its provider has stopped"
 
 T = TypeVar("T")
 
@@ -62,6 +63,7 @@ class OpenBanks:
         """Names of banks that are being closed or deleted."""
         self._turn = asyncio.Condition()
         """Guards who uses what."""
+        self._is_serving = False
         self._lock: int | None = None
         self._readers: ThreadPoolExecutor | None = None
         self._writers: ThreadPoolExecutor | None = None
@@ -86,14 +88,16 @@ class OpenBanks:
             self._lock = await asyncio.to_thread(_locked, self.folder)
             self._readers = ThreadPoolExecutor(self._reading_threads, thread_name_prefix="memory-read")
             self._writers = ThreadPoolExecutor(WRITING_THREADS, thread_name_prefix="memory-write")
+            self._is_serving = True
 
     async def stop(self) -> None:
         """Wait for what is under way, close everything, and let go of the folder."""
+        self._is_serving = False
         while self._work:
             await asyncio.wait(self._work)
         if self._writers is not None and self._readers is not None:
             loop = asyncio.get_running_loop()
-            for one in self._open.values():
+            for one in list(self._open.values()):
                 if one.bank is not None:
                     await loop.run_in_executor(self._writers, one.bank.file.close)
             self._open.clear()
@@ -116,6 +120,8 @@ class OpenBanks:
             NotFoundError: it isn't there.
             BackendUnavailableError: its file can't be used.
         """
+        if not self._is_serving:
+            raise BackendUnavailableError(STOPPED)
         async with self._turn:
             await self._turn.wait_for(lambda: name not in self._ending)
             one = self._open.setdefault(name, OpenBank(name))
@@ -160,7 +166,7 @@ class OpenBanks:
 
     async def _after_use(self, left: OpenBank) -> None:
         """Close what is too much, those first that nobody asked for the longest; and what could not be opened."""
-        if left.users:
+        if left.users or not self._is_serving:
             return
         async with self._turn:
             self._turn.notify_all()
@@ -195,11 +201,14 @@ class OpenBanks:
 
     async def _in_thread(self, pool: ThreadPoolExecutor | None, work: Callable[[], T]) -> T:
         if pool is None:
-            raise BackendUnavailableError("memory can't be served: its provider has stopped")
+            raise BackendUnavailableError(STOPPED)
         return await asyncio.get_running_loop().run_in_executor(pool, work)
 
     async def _to_end(self, one: OpenBank, work: Coroutine[Any, Any, T]) -> T:
         """Await what goes on when the caller leaves; the bank stays open for it."""
+        if not self._is_serving:
+            work.close()
+            raise BackendUnavailableError(STOPPED)
         one.users += 1
         return await asyncio.shield(self._kept(self._used(one, work)))
 

@@ -31,15 +31,12 @@ class NewDocument:
     mime_type: str | None
     metadata: Mapping[str, Any]
     chunks: Sequence[NewChunk]
+    token_count: int
+    """Of the whole text; chunks that overlap have more together."""
     vectors: Vectors | None = None
     """Of the chunks; None: the bank has no vectors."""
     expires_at: float | None = None
     """In seconds since 1970; None: never."""
-
-    @property
-    def token_count(self) -> int:
-        """Tokens of all chunks."""
-        return sum(chunk.token_count for chunk in self.chunks)
 
 
 @dataclass(frozen=True, slots=True)
