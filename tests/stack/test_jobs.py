@@ -51,3 +51,27 @@ async def test_job_ends_when_its_provider_fails_to_start_and_those_of_others_go_
         states = {job.provider_id: job.state for job in stack.jobs.list_jobs()}
 
     assert states == {"p": "running", "f": "cancelled"}
+
+
+async def test_jobs_end_before_the_providers_that_they_call(plugged: Plugged) -> None:
+    stopped = asyncio.Event()
+    found_stopped = []
+
+    class Stopping(Puller):
+        async def stop(self) -> None:
+            stopped.set()
+
+    async def call_again_and_again(progress: JobProgress) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            found_stopped.append(stopped.is_set())
+
+    plugged.add(Stopping)
+
+    async with plugged.running(one()) as stack:
+        job = stack.jobs.start("insert_documents", "notes", call_again_and_again)
+        await asyncio.sleep(0)
+
+    assert found_stopped == [False]
+    assert stack.jobs.get(job.id).state == "cancelled"

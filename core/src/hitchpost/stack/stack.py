@@ -189,6 +189,8 @@ class Stack:
     async def stop(self) -> None:
         """Stop every provider, those that call others before those."""
         self.drain()
+        # First, so that no registration waits for a job, and no job finds its provider gone.
+        await self.jobs.close(STOP_TIMEOUT_S)
         await asyncio.gather(*(announcer.close() for announcer in self._announcers.values()))
         owners = [self._routers[api] for api in (Api.memory, Api.agents) if api in self._routers]
         await asyncio.gather(*(router.close(STOP_TIMEOUT_S) for router in owners))
@@ -197,7 +199,6 @@ class Stack:
             callers = [other for other in self._supervisors if supervisor.plan.api in other.plan.calls]
             steps.append(supervisor.stop(after=[other.stopped for other in callers]))
         await asyncio.gather(*steps)
-        await self.jobs.close(STOP_TIMEOUT_S)
         await self._persistence.stop()
 
     def _supervisor(self, planned: ProviderPlan) -> Supervisor:
