@@ -29,18 +29,19 @@ class LineSplitter:
         Raises:
             BadBackendAnswerError: a line is longer than `max_bytes`.
         """
-        first, *lines = data.split(b"\n")
-        self._keep(first)
-        if not lines:
-            return []
-        whole = b"".join(self._pieces)
-        self._pieces.clear()
-        self._size = 0
-        rest = lines.pop()
+        lines = data.split(b"\n")
+        if self._pieces or len(lines) == 1:
+            self._keep(lines[0])
+            if len(lines) == 1:
+                return []
+            lines[0] = b"".join(self._pieces)
+            self._pieces.clear()
+            self._size = 0
+        if rest := lines.pop():
+            self._keep(rest)
         if len(data) > self._max_bytes and any(len(line) > self._max_bytes for line in lines):
             raise self._too_long()
-        self._keep(rest)
-        return [line.removesuffix(b"\r") for line in (whole, *lines)]
+        return [line.removesuffix(b"\r") for line in lines]
 
     def end(self) -> list[bytes]:
         """What came after the last line's end, where there is any."""
@@ -50,11 +51,10 @@ class LineSplitter:
         return [rest.removesuffix(b"\r")] if rest else []
 
     def _keep(self, piece: bytes) -> None:
-        if piece:
-            self._pieces.append(piece)
-            self._size += len(piece)
-            if self._size > self._max_bytes:
-                raise self._too_long()
+        self._pieces.append(piece)
+        self._size += len(piece)
+        if self._size > self._max_bytes:
+            raise self._too_long()
 
     def _too_long(self) -> BadBackendAnswerError:
         return BadBackendAnswerError(f"the server sent a line of more than {self._max_bytes} bytes")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 from pydantic_core import PydanticSerializationError, to_json
 
+from hitchpost.api.deadline import Deadline
 from hitchpost.errors import BackendUnavailableError, BadBackendAnswerError, HitchpostError, UnauthenticatedError
 from hitchpost.remote.answer import Answer
 from hitchpost.remote.config import RemoteConfig
@@ -159,8 +160,9 @@ class RemoteServer:
         if session is None:
             raise BackendUnavailableError(f"the connections to {self.name} are closed")
         within_s = min(call.silence_s, call.ends_at - time.monotonic())
+        deadline = Deadline(time.monotonic() + within_s)
         try:
-            async with asyncio.timeout(within_s):
+            with deadline:
                 response = await session.request(
                     call.method,
                     self._config.url + call.path,
@@ -180,6 +182,8 @@ class RemoteServer:
             if not session.closed:
                 raise
             raise BackendUnavailableError(f"the connections to {self.name} are closed") from None
+        finally:
+            deadline.drop()
         answer = Answer(response, self.name, call.path, self._config, call.ends_at, call.silence_s, self.refusal)
         self._answers.add(answer)
         if response.status == 200 and response.headers.get("Content-Encoding", "identity") == "identity":

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from hitchpost.api import Api, Capability, RequestContext, Resource
+from hitchpost.api.deadline import Deadline
 from hitchpost.api.problems import problem_location, problem_words
 from hitchpost.config import ProviderLimits
 from hitchpost.errors import (
@@ -144,7 +145,7 @@ class ProviderGate:
             DeadlineExceededError: it took too long.
             ProviderDefectError: the provider raised what is no HitchpostError.
         """
-        deadline = _Deadline(context.deadline)
+        deadline = Deadline(context.deadline)
         try:
             with deadline:
                 return await getattr(self.provider, operation)(request, context)
@@ -160,7 +161,7 @@ class ProviderGate:
 
         One timer serves the whole stream: a timer per event would cost more than the event.
         """
-        deadline = _Deadline(context.deadline)
+        deadline = Deadline(context.deadline)
         stream: Any = None
         try:
             stream = getattr(self.provider, operation)(request, context)
@@ -332,51 +333,6 @@ def _outcome(error: BaseException | None) -> str:
         case asyncio.CancelledError() | GeneratorExit():
             return "cancelled"
     return HitchpostError.code
-
-
-class _Deadline:
-    """One timer for everything that is awaited for a request: `with` marks when the task may be cancelled because the time is over.
-
-    `asyncio.timeout_at` is for one wait, and costs several times as much.
-
-    Args:
-        at: on the event loop's clock; None: never.
-    """
-
-    __slots__ = ("_cancelling", "_has_cancelled", "_task", "_timer", "is_over")
-
-    def __init__(self, at: float | None) -> None:
-        self.is_over = False
-        self._task: asyncio.Task[Any] | None = None
-        self._cancelling = 0
-        self._has_cancelled = False
-        self._timer = None if at is None else asyncio.get_running_loop().call_at(at, self._end)
-
-    def _end(self) -> None:
-        self.is_over = True
-        if self._task is not None:
-            self._has_cancelled = self._task.cancel()
-
-    def __enter__(self) -> None:
-        if self.is_over:
-            raise TimeoutError
-        self._task = task = asyncio.current_task()
-        self._cancelling = 0 if task is None else task.cancelling()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        task, self._task = self._task, None
-        if self._has_cancelled and task is not None:
-            # The task is the caller's: what was ours of its cancellation must not stay.
-            self._has_cancelled = False
-            if task.uncancel() <= self._cancelling and isinstance(error, asyncio.CancelledError):
-                raise TimeoutError from error
-
-    def drop(self) -> None:
-        """The timer is needed no more."""
-        if self._timer is not None:
-            self._timer.cancel()
 
 
 __all__ = ["Admission", "ProviderGate", "ProviderState"]

@@ -104,22 +104,21 @@ class ChatEvents:
         if known.is_finished:
             return
         said = object_(choice.get(field_name) or {})
-        reasoning = optional_text(said.get("reasoning_content")) or optional_text(said.get("reasoning"))
-        if reasoning:
-            events.append(ReasoningDelta(reasoning, index))
+        if reasoning := said.get("reasoning_content") or said.get("reasoning"):
+            events.append(ReasoningDelta(text(reasoning), index))
         content, tokens = _content(said.get("content")), _chat_logprobs(choice.get("logprobs"))
         if content or tokens:
             events.append(TextDelta(content, index, tokens))
-        refusal = optional_text(said.get("refusal"))
-        if refusal:
-            events.append(RefusalDelta(refusal, index))
+        if refusal := said.get("refusal"):
+            events.append(RefusalDelta(text(refusal), index))
         for piece in items(said.get("tool_calls")):
             events += known.calls.piece(object_(piece), index)
-        reason = optional_text(choice.get("finish_reason"))
-        if reason:
+        if reason := choice.get("finish_reason"):
             events += known.calls.end()
             known.is_finished = True
-            events.append(Finish(_reason(reason, self._name, has_calls=known.calls.any), index, _stop_text(choice)))
+            events.append(
+                Finish(_reason(text(reason), self._name, has_calls=known.calls.any), index, _stop_text(choice))
+            )
 
 
 class CompletionEvents:
