@@ -42,8 +42,9 @@ class Capability(StrEnum):
     documents = "documents"
     """Listing, reading, counting and deleting the documents of a bank."""
     metadata_filter = "metadata_filter"
+    """`params.filter` of a query: choosing documents by their metadata."""
     hybrid_query = "hybrid_query"
-    """A vector bank's query by words, or by words and vectors."""
+    """`params.mode` of a query: searching a vector bank by words (`keyword`), or by words and vectors (`hybrid`)."""
 
 
 def _forces_a_call(request: Any) -> bool:

@@ -209,7 +209,7 @@ class MemoryProvider(Provider[ConfigT]):
     async def insert_documents(
         self, request: InsertDocumentsRequest, context: RequestContext
     ) -> InsertDocumentsResponse | None:
-        """Put documents into a bank. See `hitchpost.api.Memory`."""
+        """Put documents into a bank, with a report for each, or None where all went in. See `hitchpost.api.Memory`."""
         raise self._unsupported("inserting documents")
 
     async def query_documents(self, request: QueryDocumentsRequest, context: RequestContext) -> QueryDocumentsResponse:
