@@ -304,13 +304,14 @@ class _NoRouteError(BadBackendAnswerError):
 
 
 def _read_error(status: int, error: ServerError) -> HitchpostError | None:
-    """What the status doesn't say: routes that a server lacks are answered by its framework, in the form of an error of its own; and
-    llama.cpp answers 500 to images for a model that can't see.
+    """What the status doesn't say: routes that a server lacks are answered by its framework, in the form of an error of its own;
+    llama.cpp answers 500 to images for a model that can't see; and another Hitchpost tells by a code what it doesn't support.
     """
     if status == 404 and error.message in ("Not Found", "File Not Found", "404 page not found"):
         return _NoRouteError("the server at the configured url has no such route; correct url (404)")
-    if status == 500 and " is not supported" in error.message:
-        return UnsupportedError(f"the server at the configured url can't do this: {server_words(error.message)}")
+    if error.code == "unsupported" or (status == 500 and " is not supported" in error.message):
+        words = server_words(error.message)
+        return UnsupportedError(f"the server at the configured url can't do this: {words}", param=error.param)
     return None
 
 
