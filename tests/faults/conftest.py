@@ -10,6 +10,6 @@ from tests.processes import HostProcess
 
 @pytest.fixture
 def tiny_host(tmp_path: Path) -> Iterator[HostProcess]:
-    """A host without a run config: it serves the preset `tiny-llama` through the real engine."""
-    with HostProcess(tmp_path) as host:
+    """A host that serves the preset `tiny-llama`, and nothing else, through the real engine."""
+    with HostProcess(tmp_path, "{version: '2', presets: [tiny-llama]}") as host:
         yield host

@@ -11,7 +11,8 @@ from collections.abc import Sequence as Seq
 from dataclasses import dataclass, field
 
 from hitchpost.errors import BadRequestError
-from hitchpost_meta_reference.engine.front import Front
+from hitchpost_meta_reference.engine.decoding import Decoding
+from hitchpost_meta_reference.engine.front import Front, TextDesk
 from hitchpost_meta_reference.engine.protocol import ModelFacts, Submit, TextPrompt
 from hitchpost_meta_reference.engine.scheduler import FixedSlots, Row, Scheduler, Sequence, StepBudget
 from hitchpost_meta_reference.engine.step_thread import StepReport, StepThread
@@ -88,6 +89,8 @@ class ParrotRunner:
 
 
 FACTS = ModelFacts(
+    model_type="llm",
+    embedding_dimension=1,
     context_length=CONTEXT,
     vocabulary_size=259,
     eos_ids=[END, END_OF_MESSAGE],
@@ -114,8 +117,9 @@ class ParrotEngine:
         if self.loading_error is not None:
             raise self.loading_error
         scheduler = Scheduler(FixedSlots(self.slots), StepBudget(beside_decoding=self.slots + 8, alone=64))
-        self.steps = StepThread(scheduler, self.runner, report, fail)
-        return Front(FACTS, VOCABULARY, ParrotReader(), self.steps), self.steps
+        decoding = Decoding(scheduler, self.runner)
+        self.steps = StepThread([decoding], report, fail)
+        return Front(FACTS, self.steps, text=TextDesk(VOCABULARY, ParrotReader(), decoding)), self.steps
 
     def has_orders(self, count: int = 1) -> bool:
         """Whether so many submits and cancels wait for the step in progress to end."""

@@ -9,11 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from hitchpost.errors import BackendUnavailableError, BadBackendAnswerError, BadRequestError, HitchpostError
+from hitchpost.errors import (
+    BackendUnavailableError,
+    BadBackendAnswerError,
+    BadRequestError,
+    HitchpostError,
+    UnsupportedError,
+)
 from hitchpost_meta_reference.engine.connection import EngineConnection, RequestEvent
 from hitchpost_meta_reference.engine.process import EngineServer
 from hitchpost_meta_reference.engine.protocol import (
     Done,
+    Embed,
     End,
     Failed,
     Ready,
@@ -231,6 +238,13 @@ async def test_token_that_can_not_be_read_fails_its_request_only(engine: EngineC
 
     assert text_of(await events_of(engine, ask("fine#"))) == "fine"
     assert engine.stats.slots_in_use == 0
+
+
+async def test_model_that_makes_no_vectors_says_so(engine: EngineConnection) -> None:
+    with pytest.raises(UnsupportedError, match="text, not vectors"):
+        await anext(engine.stream(Embed(0, ["hello"])))
+
+    assert text_of(await events_of(engine, ask("fine#"))) == "fine"
 
 
 async def test_half_a_surrogate_pair_is_refused(engine: EngineConnection) -> None:

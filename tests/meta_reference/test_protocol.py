@@ -27,6 +27,7 @@ from hitchpost_meta_reference.engine.protocol import (
     TemplatePrompt,
     Text,
     TextPrompt,
+    Vectors,
     encode,
     read_from_engine,
     read_from_host,
@@ -59,6 +60,7 @@ async def test_message_of_the_host_arrives_as_it_was_sent(message: Submit | Canc
     [
         Step(Stats(running=1, step_age_s=0.5), [Text(1, 0, "ü"), End(1, 0, "stop_string", "END"), Done(1, 3, 4)]),
         Step(Stats(), [Text(1, 1, "", [TokenLogprob("a", -0.25, [97], [TopLogprob("b", -9999.0, [98])])])]),
+        Step(Stats(texts_waiting=2), [Vectors(1, [1, 0], "AACAPwAAAD8="), Done(1, 3, 0)]),
         Step(Stats(), [RequestFailed(9, "bad_request", "too long", "messages")]),
         Failed("no model"),
         Pong(Stats(steps=7)),

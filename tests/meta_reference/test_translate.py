@@ -133,6 +133,8 @@ def test_chat_without_template_or_family_is_unsupported() -> None:
 
 def facts(special_tokens: Sequence[str], checkpoint_format: str = "meta", has_template: bool = False) -> ModelFacts:
     return ModelFacts(
+        model_type="llm",
+        embedding_dimension=64,
         context_length=8,
         vocabulary_size=8,
         eos_ids=[1],

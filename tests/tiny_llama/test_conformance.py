@@ -2,12 +2,11 @@
 
 from hitchpost.api import Capability
 from hitchpost.conformance import InferenceConformance
-from hitchpost_meta_reference.plugin import provider_specs as meta_reference_specs
+from hitchpost_meta_reference.inference.declarations import inference_spec
 from hitchpost_tiny_llama.plugin import presets
 
 [PRESET] = presets()
-[SPEC] = meta_reference_specs()
-WHAT_THE_MODEL_CAN = sorted(SPEC.capabilities - {Capability.tools, Capability.parallel_tool_calls})
+WHAT_THE_MODEL_CAN = sorted(inference_spec().capabilities - {Capability.tools, Capability.parallel_tool_calls})
 METADATA = {**PRESET.resources[0].metadata, "capabilities": WHAT_THE_MODEL_CAN}
 
 

@@ -1,37 +1,20 @@
-"""What the entry point `meta_reference` names: provider types as data, nothing heavy is imported."""
+"""What the entry point `meta_reference` names: provider types and presets as data, nothing heavy is imported."""
 
 from collections.abc import Sequence
 
 from hitchpost import hookimpl
-from hitchpost.api import Api, Capability
-from hitchpost.plugin import ProviderSpec
+from hitchpost.plugin import Preset, ProviderSpec
+from hitchpost_meta_reference.inference.declarations import inference_presets, inference_spec
+from hitchpost_meta_reference.memory.declarations import memory_presets, memory_specs
 
 
 @hookimpl
 def provider_specs() -> Sequence[ProviderSpec]:
     """The provider types of this distribution."""
-    return [
-        ProviderSpec(
-            api=Api.inference,
-            provider_type="inline::meta-reference",
-            config="hitchpost_meta_reference.inference.config:MetaReferenceInferenceConfig",
-            factory="hitchpost_meta_reference.inference.provider:MetaReferenceInference",
-            requires_modules=("jinja2", "numpy", "safetensors", "tokenizers", "torch"),
-            capabilities=frozenset(
-                {
-                    Capability.chat,
-                    Capability.completion,
-                    Capability.logit_bias,
-                    Capability.logprobs,
-                    Capability.n,
-                    Capability.parallel_tool_calls,
-                    Capability.penalties,
-                    Capability.seed,
-                    Capability.stop,
-                    Capability.tools,
-                }
-            ),
-            description="Llama models in PyTorch, on CUDA or CPU, each in an engine process of its own.",
-            extra="hitchpost-meta-reference[inference]",
-        )
-    ]
+    return [inference_spec(), *memory_specs()]
+
+
+@hookimpl
+def presets() -> Sequence[Preset]:
+    """`minilm`, where its checkpoint is installed, and `sqlite`."""
+    return [*inference_presets(), *memory_presets()]

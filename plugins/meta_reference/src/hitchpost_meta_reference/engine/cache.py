@@ -1,5 +1,7 @@
 """The keys and values of the sequences in work, one slot per sequence."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -43,4 +45,21 @@ class SlotCache:
         self.values[:, slot, :, :length] = 0
 
 
-__all__ = ["SlotCache"]
+class PassingCache(SlotCache):
+    """For sequences that are computed once and from their beginning: each layer's keys and values take the place of those before it."""
+
+    def __init__(
+        self, config: DecoderConfig, slots: int, max_seq_len: int, dtype: torch.dtype, device: torch.device
+    ) -> None:
+        super().__init__(replace(config, n_layers=1), slots, max_seq_len, dtype, device)
+
+    def write(self, layer: int, slots: Tensor, positions: Tensor, keys: Tensor, values: Tensor) -> None:
+        """See `SlotCache`."""
+        super().write(0, slots, positions, keys, values)
+
+    def read(self, layer: int, slots: slice | Tensor, length: int) -> tuple[Tensor, Tensor]:
+        """See `SlotCache`."""
+        return super().read(0, slots, length)
+
+
+__all__ = ["PassingCache", "SlotCache"]

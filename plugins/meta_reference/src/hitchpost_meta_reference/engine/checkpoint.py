@@ -18,17 +18,16 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from hitchpost_meta_reference.engine.decoder_config import DecoderConfig, hugging_face_config
 from hitchpost_meta_reference.engine.errors import CheckpointError
-from hitchpost_meta_reference.engine.files import own_file, read_json
 from hitchpost_meta_reference.engine.meta_shards import MetaTensors
 from hitchpost_meta_reference.engine.model import Decoder
+from hitchpost_meta_reference.engine.safetensors_files import SafetensorsFiles
 
 Shape = tuple[int, ...]
 
@@ -68,10 +67,10 @@ def load_decoder(folder: Path, dtype: torch.dtype | None, device: torch.device) 
         else:
             tensors = MetaTensors(folder)
         parts = dict(_parts(tensors.config))
-        _check(tensors, parts)
+        check_tensors(tensors, parts)
         decoder = Decoder(tensors.config, dtype or tensors.dtype, torch.device("meta"))
         targets = dict(decoder.named_parameters())
-        weights = {name: _stacked(tensors, list(sources), targets[name], device) for name, sources in parts.items()}
+        weights = {name: stacked(tensors, list(sources), targets[name], device) for name, sources in parts.items()}
         if tensors.config.tied_embeddings:
             weights["output"] = weights["embedding"]
         decoder.load_state_dict(weights, assign=True)
@@ -80,12 +79,8 @@ def load_decoder(folder: Path, dtype: torch.dtype | None, device: torch.device) 
     return decoder.eval()
 
 
-class Tensors(Protocol):
+class NamedTensors(Protocol):
     """The tensors of a checkpoint under Hugging Face's names, in its layout."""
-
-    config: DecoderConfig
-    dtype: torch.dtype
-    """What the embedding was saved in."""
 
     def shape(self, name: str) -> Shape | None:
         """The tensor's shape, without reading it; None where it is missing."""
@@ -102,6 +97,14 @@ class Tensors(Protocol):
     def others(self, names: set[str]) -> list[str]:
         """Labels of the tensors beside these that mean something."""
         ...
+
+
+class Tensors(NamedTensors, Protocol):
+    """Those of a decoder."""
+
+    config: DecoderConfig
+    dtype: torch.dtype
+    """What the embedding was saved in."""
 
 
 def _parts(config: DecoderConfig) -> Iterator[tuple[str, dict[str, Shape]]]:
@@ -130,7 +133,8 @@ def _linear(ours: str, rows: dict[str, int], columns: int, bias: bool) -> Iterat
         yield f"{ours}_bias", {f"{name}.bias": (count,) for name, count in rows.items()}
 
 
-def _check(tensors: Tensors, parts: dict[str, dict[str, Shape]]) -> None:
+def check_tensors(tensors: NamedTensors, parts: dict[str, dict[str, Shape]]) -> None:
+    """Raises CheckpointError unless each parameter's tensors are there in their shapes, and no others."""
     wanted = {name: shape for sources in parts.values() for name, shape in sources.items()}
     for name, shape in wanted.items():
         found = tensors.shape(name)
@@ -143,7 +147,7 @@ def _check(tensors: Tensors, parts: dict[str, dict[str, Shape]]) -> None:
         raise CheckpointError(f"the checkpoint has tensors that its config doesn't explain: {', '.join(others[:5])}")
 
 
-def _stacked(tensors: Tensors, names: list[str], target: Tensor, device: torch.device) -> Tensor:
+def stacked(tensors: NamedTensors, names: list[str], target: Tensor, device: torch.device) -> Tensor:
     """The named tensors below each other, in the target's shape and type. One of them at a time is in memory beside the result."""
     result = torch.empty(target.shape, dtype=target.dtype, device=device)
     at = 0
@@ -156,65 +160,18 @@ def _stacked(tensors: Tensors, names: list[str], target: Tensor, device: torch.d
     return result
 
 
-class HuggingFaceTensors:
-    """`model.safetensors`, or the files that `model.safetensors.index.json` names."""
+class HuggingFaceTensors(SafetensorsFiles):
+    """The tensors of a decoder in Hugging Face's format."""
 
     def __init__(self, folder: Path, files: ExitStack) -> None:
         self.config = hugging_face_config(folder / "config.json")
-        self._files: dict[str, tuple[str, Any]] = {}
-        for name in _safetensors_files(folder):
-            try:
-                opened = files.enter_context(safe_open(own_file(folder / name), framework="pt", device="cpu"))
-            except (SafetensorError, OSError) as error:
-                raise CheckpointError(f"{name} can't be read as safetensors: {error}") from error
-            for tensor in opened.keys():  # noqa: SIM118 - it is no mapping
-                if tensor in self._files:
-                    raise CheckpointError(f"{name}: tensor {tensor} stands in {self._files[tensor][0]} too")
-                self._files[tensor] = (name, opened)
-        embedding = "model.embed_tokens.weight"
-        self.dtype = self.get(embedding).dtype if embedding in self._files else torch.float32
-
-    def shape(self, name: str) -> Shape | None:
-        """See `Tensors`."""
-        if name not in self._files:
-            return None
-        return tuple(self._files[name][1].get_slice(name).get_shape())
-
-    def get(self, name: str) -> Tensor:
-        """See `Tensors`."""
-        try:
-            tensor: Tensor = self._files[name][1].get_tensor(name)
-        except (SafetensorError, AttributeError) as error:  # the latter for types that PyTorch hasn't got
-            raise CheckpointError(f"{self.label(name)} can't be read: {error}") from error
-        return tensor
-
-    def label(self, name: str) -> str:
-        """See `Tensors`."""
-        return f"{self._files[name][0]}: {name}" if name in self._files else name
+        super().__init__(folder, files)
+        self.dtype = self.dtype_of("model.embed_tokens.weight")
 
     def others(self, names: set[str]) -> list[str]:
         """See `Tensors`; some tools save frequencies, or a tied output matrix again."""
         harmless = re.compile(r".*rotary_emb\.inv_freq" + (r"|lm_head\.weight" if self.config.tied_embeddings else ""))
-        return sorted(self.label(name) for name in self._files.keys() - names if not harmless.fullmatch(name))
+        return sorted(self.label(name) for name in self.names - names if not harmless.fullmatch(name))
 
 
-def _safetensors_files(folder: Path) -> list[str]:
-    index = folder / "model.safetensors.index.json"
-    if not index.is_file():
-        if not (folder / "model.safetensors").is_file():
-            raise CheckpointError(
-                "the checkpoint has neither model.safetensors nor model.safetensors.index.json; "
-                "weights in other formats must be converted to safetensors first"
-            )
-        return ["model.safetensors"]
-    weight_map = read_json(index).get("weight_map")
-    if not isinstance(weight_map, dict) or not weight_map:
-        raise CheckpointError(f"{index.name} has no weight_map")
-    names = sorted({str(name) for name in weight_map.values()})
-    for name in names:
-        if not re.fullmatch(r"[\w.-]+\.safetensors", name) or not (folder / name).is_file():
-            raise CheckpointError(f"{index.name} names {name!r}, which is no safetensors file of this folder")
-    return names
-
-
-__all__ = ["CheckpointFormat", "find_format", "load_decoder"]
+__all__ = ["CheckpointFormat", "NamedTensors", "Shape", "check_tensors", "find_format", "load_decoder", "stacked"]

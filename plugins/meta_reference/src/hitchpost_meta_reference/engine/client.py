@@ -6,11 +6,13 @@ import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from typing import Any, overload
 
 from hitchpost.errors import BackendUnavailableError
-from hitchpost_meta_reference.engine.connection import EngineConnection, RequestEvent
+from hitchpost_meta_reference.engine.connection import AnswerEvent, EngineConnection, VectorEvent
 from hitchpost_meta_reference.engine.launch import EngineProcess
 from hitchpost_meta_reference.engine.protocol import (
+    Embed,
     Failed,
     ModelFacts,
     ProtocolError,
@@ -116,7 +118,11 @@ class EngineClient:
         if not self._is_ready.is_set():
             raise BackendUnavailableError(self._why_not, retry_after_s=RETRY_AFTER_S)
 
-    async def stream(self, request: Submit) -> AsyncGenerator[RequestEvent, None]:
+    @overload
+    def stream(self, request: Submit) -> AsyncGenerator[AnswerEvent, None]: ...
+    @overload
+    def stream(self, request: Embed) -> AsyncGenerator[VectorEvent, None]: ...
+    async def stream(self, request: Submit | Embed) -> AsyncGenerator[Any, None]:
         """A request's events up to `Done`; closing the generator cancels the request within a step.
 
         Raises:
@@ -214,7 +220,9 @@ class EngineClient:
         """Ends process and connection, if there are any; whoever waits for an answer is told the reason."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            self._past = _sum(replace(connection.stats, running=0, waiting=0, slots_in_use=0), self._past)
+            self._past = _sum(
+                replace(connection.stats, running=0, waiting=0, slots_in_use=0, texts_waiting=0), self._past
+            )
             connection.fail(
                 BackendUnavailableError(f"the engine process {reason}; the answer is lost", retry_after_s=RETRY_AFTER_S)
             )
@@ -234,6 +242,8 @@ def _sum(past: Stats, now: Stats) -> Stats:
         steps=past.steps + now.steps,
         prompt_tokens=past.prompt_tokens + now.prompt_tokens,
         generated_tokens=past.generated_tokens + now.generated_tokens,
+        embedded_texts=past.embedded_texts + now.embedded_texts,
+        embedded_tokens=past.embedded_tokens + now.embedded_tokens,
     )
 
 

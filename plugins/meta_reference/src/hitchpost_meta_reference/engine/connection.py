@@ -8,6 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator
 from itertools import count
+from typing import Any, overload
 
 from pydantic_core import PydanticSerializationError
 
@@ -15,6 +16,7 @@ from hitchpost.errors import BadRequestError, HitchpostError, RequestTooLargeErr
 from hitchpost_meta_reference.engine.protocol import (
     Cancel,
     Done,
+    Embed,
     End,
     Failed,
     Ping,
@@ -25,11 +27,14 @@ from hitchpost_meta_reference.engine.protocol import (
     Step,
     Submit,
     Text,
+    Vectors,
     encode,
     read_from_engine,
 )
 
-RequestEvent = Text | End | Done
+AnswerEvent = Text | End | Done
+VectorEvent = Vectors | Done
+RequestEvent = AnswerEvent | VectorEvent
 _SILENT_INTERVALS = 4
 _MERGE_FROM_EVENTS = 256
 
@@ -98,7 +103,11 @@ class EngineConnection:
         self._ids = count(1)
         self._messages_heard = 0
 
-    async def stream(self, request: Submit) -> AsyncGenerator[RequestEvent, None]:
+    @overload
+    def stream(self, request: Submit) -> AsyncGenerator[AnswerEvent, None]: ...
+    @overload
+    def stream(self, request: Embed) -> AsyncGenerator[VectorEvent, None]: ...
+    async def stream(self, request: Submit | Embed) -> AsyncGenerator[Any, None]:
         """Sends a request and yields its events up to `Done`; closing the generator cancels the request.
 
         Raises:
@@ -171,7 +180,7 @@ class EngineConnection:
                 queue.put(event)
 
 
-def _frame(request: Submit) -> bytes:
+def _frame(request: Submit | Embed) -> bytes:
     try:
         return encode(request)
     except ProtocolError as error:
@@ -185,4 +194,4 @@ def _error(event: RequestFailed) -> HitchpostError:
     return classes.get(event.code, HitchpostError)(event.message, param=event.param)
 
 
-__all__ = ["EngineConnection", "EventQueue", "RequestEvent"]
+__all__ = ["AnswerEvent", "EngineConnection", "EventQueue", "RequestEvent", "VectorEvent"]

@@ -4,13 +4,12 @@ What the decoder doesn't compute (sliding windows, other rope types, quantized w
 silently ignored gives wrong text instead of an error.
 """
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from hitchpost_meta_reference.engine.errors import CheckpointError
-from hitchpost_meta_reference.engine.files import read_json
+from hitchpost_meta_reference.engine.json_settings import JsonSettings
 
 # No released model comes near; beyond them a config is a mistake, or an attack on memory.
 MAX_LAYERS = 1024
@@ -59,7 +58,7 @@ def hugging_face_config(file: Path) -> DecoderConfig:
     Raises:
         CheckpointError: a key is missing, out of range, or asks for what can't be served; the message names it.
     """
-    settings = _Settings(file.name, read_json(file))
+    settings = JsonSettings.read(file)
     _refuse_other_models(settings)
     dim, n_heads = settings.whole("hidden_size", MAX_WIDTH), settings.whole("num_attention_heads", MAX_WIDTH)
     theta, scaling = _hugging_face_rope(settings)
@@ -93,7 +92,7 @@ def meta_config(file: Path, *, vocab_size: int, has_output: bool) -> DecoderConf
     Raises:
         CheckpointError: as of `hugging_face_config`.
     """
-    settings = _Settings(file.name, read_json(file))
+    settings = JsonSettings.read(file)
     for key in ("moe_args", "quantization_args", "lora_args", "vision_chunk_size"):
         settings.refuse(key)
     dim, n_heads = settings.whole("dim", MAX_WIDTH), settings.whole("n_heads", MAX_WIDTH)
@@ -120,56 +119,7 @@ def meta_config(file: Path, *, vocab_size: int, has_output: bool) -> DecoderConf
     return _consistent(file.name, config)
 
 
-class _Settings:
-    """A JSON object whose complaints name file and key. A null counts as absent."""
-
-    def __init__(self, file: str, values: dict[str, Any], prefix: str = "") -> None:
-        self._file = file
-        self._values = values
-        self._prefix = prefix
-
-    def get(self, key: str, default: Any = None) -> Any:
-        value = self._values.get(key)
-        return default if value is None else value
-
-    def has(self, key: str) -> bool:
-        return key in self._values
-
-    def whole(self, key: str, most: int, default: int | None = None) -> int:
-        value = self.get(key, default)
-        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-            raise self.error(key, f"is {value!r}; it must be a whole number from 1 to {most}")
-        return value
-
-    def number(self, key: str, default: float | None = None) -> float:
-        value = self.get(key, default)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-            raise self.error(key, f"is {value!r}; it must be a number above 0")
-        return float(value)
-
-    def flag(self, key: str) -> bool:
-        value = self.get(key, default=False)
-        if not isinstance(value, bool):
-            raise self.error(key, f"is {value!r}; it must be true or false")
-        return value
-
-    def section(self, key: str) -> "_Settings | None":
-        value = self.get(key)
-        if value is None:
-            return None
-        if not isinstance(value, dict):
-            raise self.error(key, f"is {value!r}; it must be an object")
-        return _Settings(self._file, value, f"{self._prefix}{key}.")
-
-    def refuse(self, key: str) -> None:
-        if self.get(key):
-            raise self.error(key, "is set; such checkpoints can't be served")
-
-    def error(self, key: str, problem: str) -> CheckpointError:
-        return CheckpointError(f"{self._file}: {self._prefix}{key} {problem}")
-
-
-def _refuse_other_models(settings: _Settings) -> None:
+def _refuse_other_models(settings: JsonSettings) -> None:
     model_type = settings.get("model_type")
     if model_type == "mistral":
         # Without its window a Mistral computes what a Llama does; a config that doesn't mention the window has one.
@@ -188,7 +138,7 @@ def _refuse_other_models(settings: _Settings) -> None:
         settings.refuse(key)
 
 
-def _hugging_face_rope(settings: _Settings) -> tuple[float, RopeScaling | None]:
+def _hugging_face_rope(settings: JsonSettings) -> tuple[float, RopeScaling | None]:
     """Theta and scaling, from `rope_parameters` (transformers 5) or from `rope_theta` and `rope_scaling` (before)."""
     theta = settings.number("rope_theta", default=10_000.0)
     rope = settings.section("rope_parameters") or settings.section("rope_scaling")
@@ -216,13 +166,13 @@ def _hugging_face_rope(settings: _Settings) -> tuple[float, RopeScaling | None]:
     return theta, scaling
 
 
-def _meta_rope_scaling(settings: _Settings, dim: int) -> RopeScaling:
+def _meta_rope_scaling(settings: JsonSettings, dim: int) -> RopeScaling:
     # The file seldom says by how much. The converted twins of the releases do: Llama 3.2 1B and 3B by 32, all others by 8.
     usual = 32.0 if dim < 4096 else 8.0
     return RopeScaling("llama3", settings.number("rope_scaling_factor", default=usual))
 
 
-def _meta_hidden_dim(settings: _Settings, dim: int) -> int:
+def _meta_hidden_dim(settings: JsonSettings, dim: int) -> int:
     """Two thirds of four times the width, times `ffn_dim_multiplier`, up to a whole number of `multiple_of`."""
     wanted = int(int(8 * dim / 3) * settings.number("ffn_dim_multiplier", default=1.0))
     multiple_of = settings.whole("multiple_of", MAX_WIDTH, default=256)

@@ -28,6 +28,14 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return F.linear(x, weight, bias)
 
 
+def linear_gelu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """`gelu(x @ weight.T + bias)`, with the exact gelu; as `linear` otherwise."""
+    if weight.is_mkldnn:
+        product: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "gelu", [], "none")
+        return product
+    return F.gelu(F.linear(x, weight, bias))
+
+
 def packed(weight: Tensor) -> Tensor:
     """The matrix in oneDNN's layout, or as it is where oneDNN isn't in use or has no kernels for its type."""
     if weight.device.type != "cpu" or not torch._C._get_mkldnn_enabled() or not _has_kernels(weight.dtype):
@@ -46,4 +54,4 @@ def _has_kernels(dtype: torch.dtype) -> bool:
     return dtype is torch.float32
 
 
-__all__ = ["linear", "packed"]
+__all__ = ["linear", "linear_gelu", "packed"]

@@ -1,4 +1,4 @@
-"""From settings to a running engine: the one place where tokenizer, template, decoder, cache, scheduler and front meet."""
+"""From settings to a running engine: the one place where tokenizer, template, model, cache, scheduler and front meet."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,10 +11,16 @@ import torch
 from hitchpost.errors import BackendUnavailableError
 from hitchpost_meta_reference.engine.cache import SlotCache
 from hitchpost_meta_reference.engine.chat_template import load_chat_template
-from hitchpost_meta_reference.engine.checkpoint import find_format, load_decoder
+from hitchpost_meta_reference.engine.checkpoint import CheckpointFormat, find_format, load_decoder
+from hitchpost_meta_reference.engine.decoding import Decoding
+from hitchpost_meta_reference.engine.embedders import DecoderEmbedder, EncoderEmbedder
+from hitchpost_meta_reference.engine.embedding import Embedder, Embedding
+from hitchpost_meta_reference.engine.embedding_queue import EmbeddingQueue, Tokens
+from hitchpost_meta_reference.engine.encoder_checkpoint import load_encoder
+from hitchpost_meta_reference.engine.encoder_config import is_encoder, sentence_config
 from hitchpost_meta_reference.engine.errors import ChatTemplateError, CheckpointError
 from hitchpost_meta_reference.engine.files import read_json
-from hitchpost_meta_reference.engine.front import Front
+from hitchpost_meta_reference.engine.front import Front, TextDesk, VectorDesk
 from hitchpost_meta_reference.engine.model import Decoder
 from hitchpost_meta_reference.engine.protocol import ModelFacts
 from hitchpost_meta_reference.engine.request_reader import CheckpointRequests
@@ -23,19 +29,24 @@ from hitchpost_meta_reference.engine.sampling import Sampled, SamplingState
 from hitchpost_meta_reference.engine.scheduler import FixedSlots, Row, Scheduler, StepBudget
 from hitchpost_meta_reference.engine.settings import DEFAULT_MAX_SEQ_LEN, EngineSettings
 from hitchpost_meta_reference.engine.step_thread import StepFailedForGoodError, StepReport, StepThread
+from hitchpost_meta_reference.engine.text_reader import CheckpointTexts, decoder_encoding, encoder_encoding
 from hitchpost_meta_reference.engine.tokenizer import load_tokenizer
 from hitchpost_meta_reference.engine.vocabulary import Vocabulary
+
+log = logging.getLogger("hitchpost.engine")
+
+Report = Callable[[StepReport], None]
+Fail = Callable[[str], None]
 
 # A processor computes some 16 tokens in the time that it reads the weights; a GPU hundreds.
 _TOKENS_BESIDE_DECODING = {"cpu": 64, "cuda": 512}
 _TOKENS_ALONE = {"cpu": 256, "cuda": 2048}
+# Larger batches of texts gain nothing on a processor, and whoever comes next waits for the batch in progress.
+_TOKENS_OF_TEXTS = {"cpu": 1024, "cuda": 16_384}
+_TEXTS_AT_ONCE = 256
 
-log = logging.getLogger("hitchpost.engine")
 
-
-def load_engine(
-    settings: EngineSettings, report: Callable[[StepReport], None], fail: Callable[[str], None]
-) -> tuple[Front, StepThread]:
+def load_engine(settings: EngineSettings, report: Report, fail: Fail) -> tuple[Front, StepThread]:
     """Loads the checkpoint and builds the engine around it, in the thread that will compute the steps.
 
     Args:
@@ -58,28 +69,60 @@ def load_engine(
         ) from error
 
 
-def _load(
-    settings: EngineSettings, report: Callable[[StepReport], None], fail: Callable[[str], None]
-) -> tuple[Front, StepThread]:
+def _load(settings: EngineSettings, report: Report, fail: Fail) -> tuple[Front, StepThread]:
     folder = Path(settings.checkpoint_dir)
     log.info("loading %s", folder)
     checkpoint_format = find_format(folder)
     device = _device(settings)
     if device.type == "cpu":
         log.info("computing with %d threads", use_available_threads())
+    if checkpoint_format is CheckpointFormat.hugging_face and is_encoder(folder):
+        return _load_encoder(settings, folder, device, report, fail)
+    return _load_decoder(settings, folder, device, report, fail)
+
+
+def _load_encoder(
+    settings: EngineSettings, folder: Path, device: torch.device, report: Report, fail: Fail
+) -> tuple[Front, StepThread]:
+    encoder = load_encoder(folder, _dtype(settings), device)
+    encoder.prepare()
+    config = sentence_config(folder, encoder.config.max_position)
+    # A limit of the config may be above what the checkpoint recommends, not above its positions.
+    max_tokens = config.max_tokens
+    if settings.max_seq_len is not None:
+        max_tokens = _context_length(settings, encoder.config.max_position)
+    work = _embedding(EncoderEmbedder(encoder, config), device)
+    steps = StepThread([work], report, fail)
+    encode = encoder_encoding(folder, max_tokens, lowercases=config.lowercases)
+    texts = CheckpointTexts(encode, max_tokens=max_tokens, vocabulary_size=encoder.config.vocab_size)
+    facts = ModelFacts(
+        model_type="embedding",
+        context_length=max_tokens,
+        embedding_dimension=encoder.config.dim,
+        vocabulary_size=encoder.config.vocab_size,
+        eos_ids=[],
+        checkpoint_format="hugging_face",
+        has_chat_template=False,
+        template_knows_tools=False,
+        special_tokens=[],
+        parameters=sum(parameter.numel() for parameter in encoder.parameters()),
+        dtype=_name(encoder.embedding.dtype),
+        device=str(device),
+    )
+    return Front(facts, steps, vectors=VectorDesk(texts, work)), steps
+
+
+def _load_decoder(
+    settings: EngineSettings, folder: Path, device: torch.device, report: Report, fail: Fail
+) -> tuple[Front, StepThread]:
     tokenizer = load_tokenizer(folder)
     template = load_chat_template(folder, tokenizer.special_tokens)
-    decoder = load_decoder(folder, getattr(torch, settings.dtype) if settings.dtype else None, device)
-    context_length = _context_length(settings, decoder)
+    decoder = load_decoder(folder, _dtype(settings), device)
+    context_length = _context_length(settings, decoder.config.max_position)
     decoder.prepare(context_length)
-    cache = _take_cache(decoder, settings.max_batch_size, context_length)
-    budget = StepBudget(
-        beside_decoding=settings.max_batch_size + _TOKENS_BESIDE_DECODING[device.type],
-        alone=_TOKENS_ALONE[device.type],
-    )
-    steps = StepThread(
-        Scheduler(FixedSlots(settings.max_batch_size), budget), GuardedRunner(Runner(decoder, cache)), report, fail
-    )
+    decoding = _decoding(decoder, settings.max_batch_size, context_length)
+    embedding = _embedding(DecoderEmbedder(decoder), device)
+    steps = StepThread([decoding, embedding], report, fail)
     vocabulary = Vocabulary(
         tokenizer.token_bytes, tokenizer.special_tokens, has_space_prefix=tokenizer.has_space_prefix
     )
@@ -93,19 +136,42 @@ def _load(
         new_state=SamplingState,
         seed=settings.seed,
     )
+    texts = CheckpointTexts(
+        decoder_encoding(tokenizer, context_length),
+        max_tokens=context_length,
+        vocabulary_size=decoder.config.vocab_size,
+    )
     facts = ModelFacts(
+        model_type="llm",
         context_length=context_length,
+        embedding_dimension=decoder.config.dim,
         vocabulary_size=decoder.config.vocab_size,
         eos_ids=sorted(tokenizer.eos_ids),
-        checkpoint_format=checkpoint_format.value,
+        checkpoint_format=find_format(folder).value,
         has_chat_template=template is not None,
         template_knows_tools=template is not None and template.knows_tools,
         special_tokens=sorted(tokenizer.special_tokens),
         parameters=sum(parameter.numel() for parameter in decoder.parameters()),
-        dtype=str(decoder.embedding.dtype).removeprefix("torch."),
+        dtype=_name(decoder.embedding.dtype),
         device=str(device),
     )
-    return Front(facts, vocabulary, requests, steps), steps
+    text = TextDesk(vocabulary, requests, decoding)
+    return Front(facts, steps, text=text, vectors=VectorDesk(texts, embedding)), steps
+
+
+def _decoding(decoder: Decoder, slots: int, context_length: int) -> Decoding:
+    device = decoder.norm.device
+    cache = _take_cache(decoder, slots, context_length)
+    budget = StepBudget(
+        beside_decoding=slots + _TOKENS_BESIDE_DECODING[device.type],
+        alone=_TOKENS_ALONE[device.type],
+    )
+    return Decoding(Scheduler(FixedSlots(slots), budget), GuardedRunner(Runner(decoder, cache)))
+
+
+def _embedding(embedder: Embedder, device: torch.device) -> Embedding:
+    queue = EmbeddingQueue(max_batch_tokens=_TOKENS_OF_TEXTS[device.type], max_batch_texts=_TEXTS_AT_ONCE)
+    return Embedding(queue, GuardedEmbedder(embedder))
 
 
 class GuardedRunner:
@@ -129,6 +195,22 @@ class GuardedRunner:
             self._runner.forget(slot)
 
 
+class GuardedEmbedder:
+    """The same for an embedder."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        self._embedder = embedder
+
+    def embed(self, texts: Sequence[Tokens]) -> Sequence[bytes | None]:
+        """See `Embedder`.
+
+        Raises:
+            StepFailedForGoodError: the device is lost, and everything on it.
+        """
+        with _lost_device_told():
+            return self._embedder.embed(texts)
+
+
 @contextmanager
 def _lost_device_told() -> Iterator[None]:
     try:
@@ -143,8 +225,15 @@ def _device(settings: EngineSettings) -> torch.device:
     return torch.device(settings.device or ("cuda" if torch.cuda.is_available() else "cpu"))
 
 
-def _context_length(settings: EngineSettings, decoder: Decoder) -> int:
-    longest = decoder.config.max_position
+def _dtype(settings: EngineSettings) -> torch.dtype | None:
+    return getattr(torch, settings.dtype) if settings.dtype else None
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def _context_length(settings: EngineSettings, longest: int) -> int:
     if settings.max_seq_len is None:
         return min(longest, DEFAULT_MAX_SEQ_LEN)
     if settings.max_seq_len > longest:
@@ -173,4 +262,4 @@ def _recommended_sampling(folder: Path) -> Mapping[str, Any]:
     return {name: content[name] for name in names if isinstance(content.get(name), int | float)}
 
 
-__all__ = ["GuardedRunner", "load_engine"]
+__all__ = ["GuardedEmbedder", "GuardedRunner", "load_engine"]

@@ -82,6 +82,18 @@ class Decoder(nn.Module):
             wanted: indices into the N tokens whose logits are wanted, shape (M,).
         Returns: logits, float32, shape (M, vocab_size).
         """
+        hidden = self._computed(tokens, spans, cache)
+        if not wanted.numel():
+            return hidden.new_empty(0, self.config.vocab_size)
+        hidden = rms_norm(hidden[wanted], self.norm, self.config.norm_eps)
+        return self._logits(hidden)
+
+    @torch.inference_mode()
+    def hidden_states(self, tokens: Tensor, spans: Sequence[Span], cache: SlotCache) -> Tensor:
+        """Compute one step as `forward` does, and return what the output matrix would be given: float32, shape (N, dim)."""
+        return rms_norm(self._computed(tokens, spans, cache), self.norm, self.config.norm_eps)
+
+    def _computed(self, tokens: Tensor, spans: Sequence[Span], cache: SlotCache) -> Tensor:
         layout = Layout(spans, cache.keys.dtype, tokens.device)
         if self._rotations is None:
             raise RuntimeError("prepare() makes the rotary tables and comes first")
@@ -89,10 +101,7 @@ class Decoder(nn.Module):
         hidden = F.embedding(tokens, self.embedding).float()
         for index, block in enumerate(self.blocks):
             hidden = block(hidden, cosines, sines, layout, cache, index)
-        if not wanted.numel():
-            return hidden.new_empty(0, self.config.vocab_size)
-        hidden = rms_norm(hidden[wanted], self.norm, self.config.norm_eps)
-        return self._logits(hidden)
+        return hidden
 
     def _logits(self, hidden: Tensor) -> Tensor:
         if self._head.dtype is torch.float32:

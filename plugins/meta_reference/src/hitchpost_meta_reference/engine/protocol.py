@@ -4,14 +4,14 @@ A frame is four bytes, its length (big-endian), and that many bytes of JSON: an 
 lies in a folder that only its user can enter; several clients may be connected, each sees only its own requests.
 
     host -> engine                                   engine -> host
-    Submit   begin a request                         Ready    the model is loaded; the first frame of every connection, or
-    Cancel   end it, nothing more is wanted          Failed   why the engine can't start or go on; it ends after this
-    Ping     are you there?                          Step     everything a step brought this client, and the engine's figures
-                                                     Pong     the answer to Ping
+    Submit   begin a request for text                Ready    the model is loaded; the first frame of every connection, or
+    Embed    begin a request for vectors             Failed   why the engine can't start or go on; it ends after this
+    Cancel   end it, nothing more is wanted          Step     everything a step brought this client, and the engine's figures
+    Ping     are you there?                          Pong     the answer to Ping
 
-The events of a `Step`: any number of `Text` per choice, one `End` per choice, then one `Done` for the request; or a `RequestFailed` instead of
-what was to come. `request_id` is chosen by the client and unique on its connection. There is no frame that ends the engine: it ends with its
-standard input, which its owner holds open.
+The events of a `Step`: for text any number of `Text` per choice, one `End` per choice, then one `Done` for the request; for vectors any number of
+`Vectors`, then `Done`; or a `RequestFailed` instead of what was to come. `request_id` is chosen by the client and unique on its connection. There is
+no frame that ends the engine: it ends with its standard input, which its owner holds open.
 """
 
 import asyncio
@@ -98,6 +98,15 @@ class Submit:
 
 
 @dataclass(slots=True)
+class Embed:
+    """Turn texts into vectors."""
+
+    request_id: int
+    texts: list[str]
+    type: Literal["embed"] = "embed"
+
+
+@dataclass(slots=True)
 class Cancel:
     """The request's events are no longer wanted. An unknown or ended request is fine."""
 
@@ -112,7 +121,7 @@ class Ping:
     type: Literal["ping"] = "ping"
 
 
-FromHost = Annotated[Submit | Cancel | Ping, Field(discriminator="type")]
+FromHost = Annotated[Submit | Embed | Cancel | Ping, Field(discriminator="type")]
 
 
 # --- from the engine ---
@@ -125,8 +134,12 @@ CheckpointFormat = Literal["meta", "hugging_face"]
 class ModelFacts:
     """What the engine knows of its model."""
 
+    model_type: Literal["llm", "embedding"]
+    """Whether it makes text, or vectors alone."""
     context_length: int
-    """Tokens of prompt and answer together."""
+    """Tokens of prompt and answer together; for vectors, of a text."""
+    embedding_dimension: int
+    """Numbers of a vector."""
     vocabulary_size: int
     eos_ids: list[int]
     checkpoint_format: CheckpointFormat
@@ -149,6 +162,9 @@ class Stats:
     steps: int = 0
     prompt_tokens: int = 0
     generated_tokens: int = 0
+    texts_waiting: int = 0
+    embedded_texts: int = 0
+    embedded_tokens: int = 0
     step_age_s: float = 0.0
     """For how long the step in progress has been computing; 0 between steps."""
 
@@ -195,8 +211,20 @@ class End:
 
 
 @dataclass(slots=True)
+class Vectors:
+    """Vectors of some of a request's texts."""
+
+    request_id: int
+    indices: list[int]
+    """Whose they are: places in the request's list of texts."""
+    numbers: str
+    """One vector after the other: base64 of float32 in this machine's byte order."""
+    kind: Literal["vectors"] = "vectors"
+
+
+@dataclass(slots=True)
 class Done:
-    """All choices have ended."""
+    """All choices have ended, or all vectors are there."""
 
     request_id: int
     prompt_tokens: int
@@ -215,7 +243,7 @@ class RequestFailed:
     kind: Literal["failed"] = "failed"
 
 
-Event = Annotated[Text | End | Done | RequestFailed, Field(discriminator="kind")]
+Event = Annotated[Text | End | Vectors | Done | RequestFailed, Field(discriminator="kind")]
 
 
 @dataclass(slots=True)
@@ -237,14 +265,14 @@ class Pong:
 
 FromEngine = Annotated[Ready | Failed | Step | Pong, Field(discriminator="type")]
 
-_from_host: TypeAdapter[Submit | Cancel | Ping] = TypeAdapter(FromHost)
+_from_host: TypeAdapter[Submit | Embed | Cancel | Ping] = TypeAdapter(FromHost)
 _from_engine: TypeAdapter[Ready | Failed | Step | Pong] = TypeAdapter(FromEngine)
 
 
 # --- frames ---
 
 
-def encode(message: Submit | Cancel | Ping | Ready | Failed | Step | Pong) -> bytes:
+def encode(message: Submit | Embed | Cancel | Ping | Ready | Failed | Step | Pong) -> bytes:
     """The frame of a message.
 
     Raises:
@@ -256,7 +284,7 @@ def encode(message: Submit | Cancel | Ping | Ready | Failed | Step | Pong) -> by
     return len(body).to_bytes(_LENGTH_BYTES, "big") + body
 
 
-async def read_from_host(reader: asyncio.StreamReader) -> Submit | Cancel | Ping | None:
+async def read_from_host(reader: asyncio.StreamReader) -> Submit | Embed | Cancel | Ping | None:
     """The next message of a client; None at the end of the connection.
 
     Raises:
@@ -294,6 +322,7 @@ __all__ = [
     "Cancel",
     "CheckpointFormat",
     "Done",
+    "Embed",
     "End",
     "EndCause",
     "Event",
@@ -313,6 +342,7 @@ __all__ = [
     "TemplatePrompt",
     "Text",
     "TextPrompt",
+    "Vectors",
     "encode",
     "read_from_engine",
     "read_from_host",

@@ -22,7 +22,7 @@ class MetaReferenceInferenceConfig(BaseModel):
     device: DeviceName | None = None
     """`cuda` or `cpu`; absent: `cuda` where there is one."""
     max_seq_len: Annotated[int, Field(ge=2)] | None = None
-    """Tokens of prompt and answer together; absent: what the checkpoint was made for, at most 4096."""
+    """Tokens of prompt and answer together, and of a text that becomes a vector; absent: what the checkpoint was made for, at most 4096."""
     max_batch_size: Annotated[int, Field(ge=1, le=1024)] = 16
     """How many choices are generated at once; each takes cache for `max_seq_len` tokens."""
     torch_seed: Annotated[int, Field(ge=0, lt=2**63)] | None = None

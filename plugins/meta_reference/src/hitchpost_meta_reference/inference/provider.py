@@ -1,4 +1,4 @@
-"""Llama models in PyTorch, each in an engine process of its own.
+"""Models in PyTorch, each in an engine process of its own: Llamas, and BERTs that make vectors of texts.
 
 The provider translates and supervises; it imports no torch. A conversation is written by the checkpoint's own chat template where it has one, and
 by `hitchpost.llama` for Meta's format, for Llama Guard, and for the tool formats that only Llama models know.
@@ -15,6 +15,8 @@ from hitchpost.api import (
     ChatCompletionRequest,
     CompletionEvent,
     CompletionRequest,
+    EmbeddingsRequest,
+    EmbeddingsResponse,
     InferenceEvent,
     Model,
     RequestContext,
@@ -26,9 +28,10 @@ from hitchpost.llama import find_llama_model
 from hitchpost.plugin import InferenceProvider, Metric, ProviderDeps
 from hitchpost_meta_reference.engine.client import EngineClient, EngineLimits
 from hitchpost_meta_reference.inference.config import MetaReferenceInferenceConfig
+from hitchpost_meta_reference.inference.declarations import inference_spec
 from hitchpost_meta_reference.inference.prompt_style import prompt_style
 from hitchpost_meta_reference.inference.translate import ChatEvents, chat_submit, completion_event, completion_submit
-from hitchpost_meta_reference.plugin import provider_specs
+from hitchpost_meta_reference.inference.vectors import VectorCollector, embed_message
 
 
 class MetaReferenceInference(InferenceProvider[MetaReferenceInferenceConfig]):
@@ -64,11 +67,14 @@ class MetaReferenceInference(InferenceProvider[MetaReferenceInferenceConfig]):
             "choices_running": ("Choices being generated.", stats.running),
             "choices_waiting": ("Choices waiting for a cache slot.", stats.waiting),
             "cache_slots_in_use": ("Cache slots that are taken.", stats.slots_in_use),
+            "texts_waiting": ("Texts waiting for a batch that makes their vectors.", stats.texts_waiting),
         }
         counters = {
             "prompt_tokens_total": ("Prompt tokens computed.", stats.prompt_tokens),
             "generated_tokens_total": ("Tokens generated.", stats.generated_tokens),
             "steps_total": ("Steps computed.", stats.steps),
+            "embedded_texts_total": ("Texts that became vectors.", stats.embedded_texts),
+            "embedded_tokens_total": ("Tokens of texts that became vectors.", stats.embedded_tokens),
             "engine_restarts_total": ("Times that the engine had to be started again.", self._engine.restarts),
         }
         yield from (Metric(name=n, kind="gauge", help=text, value=value) for n, (text, value) in gauges.items())
@@ -117,15 +123,34 @@ class MetaReferenceInference(InferenceProvider[MetaReferenceInferenceConfig]):
                     for translated in chat.translate(event):
                         yield translated
 
+    async def embeddings(self, request: EmbeddingsRequest, context: RequestContext) -> EmbeddingsResponse:
+        """Turns texts into vectors; what of a text lies behind the model's limit is cut off."""
+        with self._named_errors():
+            embed = embed_message(request, self._engine.facts.embedding_dimension)
+            collector = VectorCollector(len(embed.texts))
+            if embed.texts:
+                async with aclosing(self._engine.stream(embed)) as events:
+                    async for event in events:
+                        collector.add(event)
+            return collector.answer()
+
     def _metadata(self) -> dict[str, object]:
         facts = self._engine.facts
-        metadata: dict[str, object] = {"model_type": "llm", "context_length": facts.context_length}
+        metadata: dict[str, object] = {
+            "model_type": facts.model_type,
+            "context_length": facts.context_length,
+            "embedding_dimension": facts.embedding_dimension,
+        }
+        if facts.model_type == "embedding":
+            return {**metadata, "capabilities": [Capability.embeddings.value]}
         known = find_llama_model(self.config.model)
         if known is not None:
             metadata["llama_model"] = known.repo
         lacking = prompt_style(self.config.model, facts).lacking()
         if lacking:
-            metadata["capabilities"] = sorted(capability.value for capability in _capabilities() - lacking)
+            metadata["capabilities"] = sorted(
+                capability.value for capability in inference_spec().capabilities - lacking
+            )
         return metadata
 
     @contextlib.contextmanager
@@ -136,10 +161,6 @@ class MetaReferenceInference(InferenceProvider[MetaReferenceInferenceConfig]):
         except HitchpostError as error:
             error.provider_id = error.provider_id or self.deps.provider_id
             raise
-
-
-def _capabilities() -> frozenset[Capability]:
-    return provider_specs()[0].capabilities
 
 
 __all__ = ["MetaReferenceInference"]
