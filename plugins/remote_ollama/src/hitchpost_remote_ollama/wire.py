@@ -38,7 +38,7 @@ class Alternative(WireObject):
 class Logprob(Alternative):
     """The token that was chosen, with the likeliest ones."""
 
-    top_logprobs: Annotated[list[Alternative], NullIsEmpty] = []
+    top_logprobs: Annotated[list[Alternative], NullIsEmpty] = Field(default_factory=list)
 
 
 class FunctionCall(WireObject):
@@ -60,7 +60,7 @@ class Message(WireObject):
 
     content: Text = ""
     thinking: Text = ""
-    tool_calls: Annotated[list[ToolCall], NullIsEmpty] = []
+    tool_calls: Annotated[list[ToolCall], NullIsEmpty] = Field(default_factory=list)
 
 
 class Answer(WireObject):
@@ -71,7 +71,7 @@ class Answer(WireObject):
     """Absent before 0.1.38, and in all lines but the last."""
     prompt_eval_count: Count = 0
     eval_count: Count = 0
-    logprobs: Annotated[list[Logprob], NullIsEmpty] = []
+    logprobs: Annotated[list[Logprob], NullIsEmpty] = Field(default_factory=list)
 
     @property
     def is_last(self) -> bool:
