@@ -6,7 +6,8 @@ import sys
 import pytest
 
 HEAVY = {
-    "aiohttp", "boto3", "fairscale", "jinja2", "llguidance", "numpy", "psycopg", "psycopg_pool", "redis", "safetensors", "sentencepiece",
+    "aiohttp", "boto3", "charset_normalizer", "docx", "fairscale", "jinja2", "llguidance", "lxml", "numpy", "psycopg", "psycopg_pool", "pypdf", "redis",
+    "safetensors", "sentencepiece",
     "tiktoken", "tokenizers", "torch", "transformers", "weaviate",
 }  # fmt: skip
 
@@ -19,7 +20,8 @@ def modules_after(code: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "module", ["hitchpost", "hitchpost.plugin", "hitchpost.remote", "hitchpost.store", "hitchpost.cli.main"]
+    "module",
+    ["hitchpost", "hitchpost.ingest", "hitchpost.plugin", "hitchpost.remote", "hitchpost.store", "hitchpost.cli.main"],
 )
 def test_import_loads_no_heavy_library(module: str) -> None:
     assert not HEAVY & modules_after(f"import {module}"), "import it where it is first used, inside the function"
