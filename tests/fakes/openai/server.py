@@ -50,9 +50,11 @@ class FakeOpenAI:
         self.key = key
         self.names = ("tiny", "org/embed")
         self.asked: list[dict[str, Any]] = []
+        self.peers: set[Any] = set()
+        """Other ends of the connections over which answers were asked for."""
         self.running = 0
         self.port = 0
-        self.fault: Literal["stall", "cut", "error"] | None = None
+        self.fault: Literal["stall", "cut", "error", "break"] | None = None
         self.odd_events: bytes | None = None
         """Sent in place of the events of each stream."""
 
@@ -251,6 +253,7 @@ class FakeOpenAI:
         self._check_key(request)
         body: dict[str, Any] = await request.json()
         self.asked.append(body)
+        self.peers.add(request.transport and request.transport.get_extra_info("peername"))
         unknown = sorted(set(body) - known)
         if unknown and self.personality == "transformers":
             detail = json.dumps({"detail": f"Unexpected fields in the request: {set(unknown)}"})
@@ -292,6 +295,8 @@ class FakeOpenAI:
         return kinds[status](text=json.dumps(body), content_type="application/json")
 
     async def _meet_fault(self, request: web.Request, response: web.StreamResponse | None = None) -> None:
+        if self.fault == "break":
+            raise self._refusal(500, "The server had an error.", "server_error")
         if self.fault == "stall":
             await asyncio.Event().wait()
         if self.fault == "cut":
