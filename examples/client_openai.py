@@ -1,4 +1,4 @@
-"""Chat by the openai SDK (`pip install openai`): python client_openai.py [QUESTION]."""
+"""Chat by the openai SDK (`pip install openai`): python client_openai.py [QUESTION] [MODEL]."""
 
 import os
 import sys
@@ -7,9 +7,9 @@ from openai import NotFoundError, OpenAI
 
 url = os.environ.get("HITCHPOST_URL", "http://127.0.0.1:8321").removesuffix("/v1")
 question = sys.argv[1] if len(sys.argv) > 1 else "What is Hitchpost?"
+model = sys.argv[2] if len(sys.argv) > 2 else "tiny-llama"
 
 client = OpenAI(base_url=f"{url}/v1", api_key="unused")
-model = next(iter(client.models.list())).id
 messages = [{"role": "user", "content": question}]
 
 print(f"{model}, whole:")

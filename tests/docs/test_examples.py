@@ -60,7 +60,7 @@ def test_one_file_provider_is_served_by_its_run_config(tmp_path: Path) -> None:
     (tmp_path / "one_file_provider.py").symlink_to(EXAMPLES / "one_file_provider.py")
 
     with HostProcess(tmp_path, run_config) as host:
-        lines = run(host, sys.executable, "client_openai.py", "dear world").splitlines()
+        lines = run(host, sys.executable, "client_openai.py", "dear world", "cage/polly").splitlines()
 
     assert lines[:4] == ["cage/polly, whole:", "Hello, dear world", "cage/polly, as it comes:", "Hello, dear world"]
 

@@ -32,6 +32,6 @@ def scripted_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostProc
 
 @pytest.fixture(scope="session")
 def tiny_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostProcess]:
-    """A host without a run config: it serves the preset `tiny-llama` through the real engine."""
+    """A host without a run config: it serves the presets, such as `tiny-llama` and all-MiniLM-L6-v2, through real engines."""
     with HostProcess(tmp_path_factory.mktemp("tiny-host")) as host:
         yield host

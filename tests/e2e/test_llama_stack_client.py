@@ -64,6 +64,21 @@ def test_completion_out_of_tokens_says_so(tiny: LlamaStackClient) -> None:
     assert chunks[-1].stop_reason == "out_of_tokens"
 
 
+def test_embeddings_are_one_vector_per_text(tiny: LlamaStackClient) -> None:
+    answer = tiny.inference.embeddings(model_id="all-MiniLM-L6-v2", contents=["one", "another", "one"])
+
+    first, second, third = answer.embeddings
+    assert [len(first), len(second)] == [384, 384]
+    assert first == pytest.approx(third, abs=1e-5)
+    assert first != pytest.approx(second, abs=1e-2)
+
+
+def test_embedding_model_says_what_its_vectors_are(tiny: LlamaStackClient) -> None:
+    model = tiny.models.retrieve(identifier="all-MiniLM-L6-v2")
+
+    assert (model.metadata["model_type"], model.metadata["embedding_dimension"]) == ("embedding", 384)
+
+
 def test_tool_call_arrives_whole_and_streamed(scripted: LlamaStackClient) -> None:
     asked = {"model_id": "scripted", "messages": [{"role": "user", "content": "weather?"}], "tools": WEATHER}
 

@@ -1,6 +1,8 @@
 """The newest `openai` SDK against a host that runs the real engine on the model in the wheel."""
 
 import asyncio
+from array import array
+from base64 import b64decode
 from collections.abc import Iterator
 
 import openai
@@ -9,6 +11,7 @@ import pytest
 from tests.processes import HostProcess
 
 MODEL = "tiny-llama"
+EMBEDDING_MODEL = "all-MiniLM-L6-v2"
 QUESTION = [{"role": "user", "content": "What is Hitchpost?"}]
 
 
@@ -109,12 +112,46 @@ def test_unknown_model_is_a_404_when_streamed_too(client: openai.OpenAI) -> None
         client.chat.completions.create(model="nobody", messages=QUESTION, stream=True)
 
 
-def test_embeddings_are_unsupported_and_not_retried(tiny_host: HostProcess) -> None:
+def test_embeddings_arrive_as_numbers_and_as_base64(client: openai.OpenAI) -> None:
+    texts = ["A cat sleeps on the sofa.", "The kitten naps on the couch.", "Interest rates rose again."]
+
+    decoded = client.embeddings.create(model=EMBEDDING_MODEL, input=texts)
+    floats = client.embeddings.create(model=EMBEDDING_MODEL, input=texts, encoding_format="float")
+    packed = client.embeddings.create(model=EMBEDDING_MODEL, input=texts, encoding_format="base64")
+
+    vectors = [one.embedding for one in floats.data]
+    assert [len(vector) for vector in vectors] == [384, 384, 384]
+    assert [one.embedding for one in decoded.data] == vectors
+    assert [list(array("f", b64decode(one.embedding))) for one in packed.data] == vectors
+    assert cosine(vectors[0], vectors[1]) > 0.5 > cosine(vectors[0], vectors[2])
+    assert floats.usage.total_tokens == floats.usage.prompt_tokens > 15
+
+
+def cosine(one: list[float], other: list[float]) -> float:
+    """Of vectors of length 1."""
+    return sum(left * right for left, right in zip(one, other, strict=True))
+
+
+def test_llama_makes_vectors_too(client: openai.OpenAI) -> None:
+    answer = client.embeddings.create(model=MODEL, input="What is Hitchpost?")
+
+    vector = answer.data[0].embedding
+    assert cosine(vector, vector) == pytest.approx(1, abs=1e-5)
+
+
+def test_shorter_vectors_are_unsupported_and_name_the_field(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.embeddings.create(model=EMBEDDING_MODEL, input="text", dimensions=64)
+
+    assert (refused.value.code, refused.value.param) == ("unsupported", "dimensions")
+
+
+def test_chat_with_an_embedding_model_is_unsupported_and_not_retried(tiny_host: HostProcess) -> None:
     with (
         openai.OpenAI(base_url=tiny_host.url + "/v1", api_key="unused", max_retries=5) as client,
         pytest.raises(openai.BadRequestError) as refused,
     ):
-        client.embeddings.create(model=MODEL, input="text")
+        client.chat.completions.create(model=EMBEDDING_MODEL, messages=QUESTION)
 
     assert refused.value.code == "unsupported"
 
