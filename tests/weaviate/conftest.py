@@ -24,6 +24,7 @@ from hitchpost.api import (
     VectorMemoryBank,
     content_text,
 )
+from hitchpost.errors import NotFoundError
 from hitchpost.plugin import ProviderDeps
 from hitchpost_weaviate.config import WeaviateConfig, WeaviateProviderData
 from hitchpost_weaviate.provider import WeaviateMemory
@@ -42,6 +43,8 @@ class WordInference:
 
     async def embeddings(self, request: EmbeddingsRequest, context: RequestContext) -> EmbeddingsResponse:
         self.asked.append(len(request.contents))
+        if request.model_id not in self.dimensions:
+            raise NotFoundError(f"there is no model {request.model_id}")
         dimension = self.dimensions[request.model_id]
         return EmbeddingsResponse([word_vector(content_text(one), dimension) for one in request.contents])
 

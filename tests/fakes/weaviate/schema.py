@@ -159,7 +159,7 @@ def _defaults(wanted: Mapping[str, Any]) -> dict[str, Any]:
         "invertedIndexConfig": {
             "bm25": {"b": 0.75, "k1": 1.2, **(inverted.get("bm25") or {})},
             "cleanupIntervalSeconds": inverted.get("cleanupIntervalSeconds", 60),
-            "stopwords": {"preset": "en", "additions": None, "removals": None, **(inverted.get("stopwords") or {})},
+            "stopwords": {"preset": "en", "additions": [], "removals": [], **(inverted.get("stopwords") or {})},
         },
         "multiTenancyConfig": {
             "enabled": bool(tenancy.get("enabled")),

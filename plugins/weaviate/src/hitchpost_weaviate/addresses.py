@@ -52,7 +52,8 @@ def parse_endpoint(url: str, grpc_host: str | None = None, grpc_port: int | None
         host, port = (parts.hostname or "").lower(), parts.port
     except ValueError:
         raise ValueError(message) from None
-    if parts.scheme not in _DEFAULT_PORTS or not _HOST.fullmatch(host) or port == 0:
+    # Parsing drops line ends, so what was checked would not be what was said.
+    if not url.isprintable() or parts.scheme not in _DEFAULT_PORTS or not _HOST.fullmatch(host) or port == 0:
         raise ValueError(message)
     if parts.username or parts.password or parts.path.strip("/") or parts.query or parts.fragment:
         raise ValueError(message)

@@ -91,11 +91,13 @@ class Connections:
         """
         if not self._is_open:
             raise BackendUnavailableError("the provider is not running")
-        await self._drop_idle(identity)
+        dropped = self._drop_idle(identity)
         kept = self._kept.setdefault(identity, _Kept())
         self._kept.move_to_end(identity)
         kept.leases += 1
         try:
+            for connection in dropped:
+                await connection.close()
             async with kept.lock:
                 if kept.connection is None:
                     await self._connect(identity, kept)
@@ -121,18 +123,17 @@ class Connections:
             if one.connection is not None:
                 await one.connection.close()
 
-    async def _drop_idle(self, wanted: Identity) -> None:
+    def _drop_idle(self, wanted: Identity) -> list[Connection]:
+        """Forgets connections that make room for another one, or that nobody has used for long; they are to be closed."""
         own = self.own_identity()
         idle = [identity for identity, kept in self._kept.items() if not kept.leases and identity not in (wanted, own)]
-        over = len(self._kept) + (wanted not in self._kept) - MAX_CONNECTIONS
+        over = max(0, len(self._kept) + (wanted not in self._kept) - MAX_CONNECTIONS)
         if over > len(idle):
             raise OverloadedError("too many Weaviate servers or keys are in use at the same time", retry_after_s=1)
         now = time.monotonic()
-        old = [identity for identity in idle[max(over, 0) :] if now - self._kept[identity].used_at > IDLE_S]
-        for identity in [*idle[: max(over, 0)], *old]:
-            connection = self._kept.pop(identity).connection
-            if connection is not None:
-                await connection.close()
+        old = [identity for identity in idle[over:] if now - self._kept[identity].used_at > IDLE_S]
+        dropped = [self._kept.pop(identity).connection for identity in (*idle[:over], *old)]
+        return [connection for connection in dropped if connection is not None]
 
 
 __all__ = ["MAX_CONNECTIONS", "Connections"]
