@@ -168,11 +168,13 @@ async def test_wrong_key_of_the_config_is_told_at_the_start(behind: Start) -> No
         await behind(key="right", api_key="wrong-key-of-the-config")
 
 
-async def test_service_that_needs_a_key_says_how_to_send_one(behind: Start) -> None:
+@pytest.mark.parametrize("data", [None, {}, {"together_api_key": None}, {"together_api_key": " "}])
+async def test_service_that_needs_a_key_says_how_to_send_one(behind: Start, data: Any) -> None:
     served = await behind("together", "together")
+    brought = None if data is None else TogetherKeys.model_validate(data)
 
     with pytest.raises(BadRequestError, match=r'X-LlamaStack-ProviderData with \{"together_api_key"'):
-        await served.chat()
+        await served.chat(data=brought)
 
 
 @pytest.mark.parametrize("kind", ["together", "fireworks"])

@@ -80,6 +80,11 @@ class FireworksConfig(OpenAIConfig):
 class _Keys(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
+    @field_validator("*", mode="after")
+    @classmethod
+    def _empty_is_none(cls, key: SecretStr | None) -> SecretStr | None:
+        return key if key is not None and key.get_secret_value().strip() else None
+
 
 class OpenAIKeys(_Keys):
     """For `remote::openai`."""
