@@ -6,9 +6,8 @@ import sys
 import pytest
 
 HEAVY = {
-    "aiohttp", "boto3", "charset_normalizer", "docx", "fairscale", "jinja2", "llguidance", "lxml", "numpy", "psycopg", "psycopg_pool", "pypdf", "redis",
-    "safetensors", "sentencepiece",
-    "tiktoken", "tokenizers", "torch", "transformers", "weaviate",
+    "aiohttp", "boto3", "charset_normalizer", "docx", "fairscale", "jinja2", "llguidance", "lxml", "numpy", "psycopg", "psycopg_pool", "pypdf",
+    "redis", "safetensors", "sentencepiece", "tiktoken", "tokenizers", "torch", "transformers", "weaviate",
 }  # fmt: skip
 
 

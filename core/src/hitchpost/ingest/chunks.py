@@ -146,9 +146,9 @@ def _cut_before(borders: bytearray, first: int, fresh: int, size: int) -> int:
     limit = first + size
     if limit >= len(borders):
         return len(borders)
-    for low in (max(first + size // 2, fresh), fresh):
+    for low in (max(first + size // 2, fresh + 1), fresh + 1):
         for border in range(HEADING, NO_BORDER, -1):
-            place = borders.rfind(border, low + 1, limit + 1)
+            place = borders.rfind(border, low, limit + 1)
             if place > 0:
                 return place
     return limit
@@ -156,9 +156,9 @@ def _cut_before(borders: bytearray, first: int, fresh: int, size: int) -> int:
 
 def _overlap_start(borders: bytearray, earliest: int, end: int) -> int:
     """The token with which the part begins that a chunk, ending before token `end`, shares with the next one."""
-    latest = (earliest + end) // 2
+    behind = (earliest + end) // 2 + 1
     for wanted in ((HEADING, PARAGRAPH, SENTENCE), (LINE, WORD)):
-        places = [borders.find(border, earliest, latest) for border in wanted]
+        places = [borders.find(border, earliest, behind) for border in wanted]
         if found := [place for place in places if place >= 0]:
             return min(found)
     return earliest

@@ -146,7 +146,7 @@ def _is_binary(start: bytes) -> bool:
     if zeros * 3 > len(start) and 0 in (start[::2].count(0), start[1::2].count(0)):
         return False
     controls = zeros + sum(start.count(code) for code in (*range(1, 7), *range(14, 27), *range(28, 32)))
-    return controls * 10 > len(start)
+    return controls * 20 > len(start)
 
 
 __all__ = [

@@ -61,6 +61,8 @@ class ProseBuilder:
         """The text between two lengths, with its headings; those before its start are lost but for the last."""
         end = self.length if end is None else end
         text = "".join(self._parts)[start:end]
+        start += len(text) - len(text.lstrip("\n "))
+        text = text.lstrip("\n ")
         before = [heading for heading in self._headings if heading.start < start][-1:]
         within = [heading for heading in self._headings if start <= heading.start < end]
         headings = (

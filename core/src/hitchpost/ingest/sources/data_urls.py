@@ -8,8 +8,6 @@ from urllib.parse import unquote_to_bytes
 from hitchpost.errors import BadRequestError
 from hitchpost.ingest.sources import SourceBytes
 
-DEFAULT_TYPE = "text/plain;charset=US-ASCII"
-
 
 def read_data_url(url: str, max_bytes: int) -> SourceBytes:
     """The document in a URL.
@@ -23,13 +21,13 @@ def read_data_url(url: str, max_bytes: int) -> SourceBytes:
     media_type, _, encoding = head.rpartition(";")
     if encoding.strip().lower() != "base64":
         data = unquote_to_bytes(payload)
-        return _bounded(SourceBytes(data, head or DEFAULT_TYPE), max_bytes)
+        return _bounded(SourceBytes(data, head or None), max_bytes)
     packed = re.sub(rb"\s+", b"", unquote_to_bytes(payload)).rstrip(b"=").translate(bytes.maketrans(b"-_", b"+/"))
     try:
         data = b64decode(packed + b"=" * (-len(packed) % 4), validate=True)
     except binascii.Error as error:
         raise BadRequestError("the data: URL holds no Base64", param="content") from error
-    return _bounded(SourceBytes(data, media_type or DEFAULT_TYPE), max_bytes)
+    return _bounded(SourceBytes(data, media_type or None), max_bytes)
 
 
 def _bounded(found: SourceBytes, max_bytes: int) -> SourceBytes:
