@@ -161,7 +161,8 @@ class Answer:
             if not is_lost(error):
                 raise
             raise lost_in_answer(self._name) from None
-        patience.answer_began(self._between_chunks_timeout_s)
+        if not patience.has_begun:
+            patience.answer_began(self._between_chunks_timeout_s)
         return data
 
     async def _check_streams(self, *kinds: str) -> None:

@@ -16,7 +16,7 @@ class Patience:
         give_up: ends the wait with an error.
     """
 
-    __slots__ = ("_ends_at", "_give_up", "_has_begun", "_loop", "_name", "_silence_s", "_timer", "_waits_since")
+    __slots__ = ("_ends_at", "_give_up", "_loop", "_name", "_silence_s", "_timer", "_waits_since", "has_begun")
 
     def __init__(self, name: str, silence_s: float, ends_at: float, give_up: Callable[[HitchpostError], None]) -> None:
         self._name = name
@@ -26,7 +26,8 @@ class Patience:
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._waits_since: float | None = None
-        self._has_begun = False
+        self.has_begun = False
+        """Whether anything of the answer has come."""
 
     def begin_wait(self) -> None:
         """From now on the server is waited for."""
@@ -40,10 +41,9 @@ class Patience:
 
     def answer_began(self, silence_s: float) -> None:
         """From now on the server may be silent for so long."""
-        if not self._has_begun:
-            self._has_begun = True
-            self._silence_s = silence_s
-            self.stop()
+        self.has_begun = True
+        self._silence_s = silence_s
+        self.stop()
 
     def stop(self) -> None:
         """The timer is needed no more, until the next wait."""
@@ -61,7 +61,7 @@ class Patience:
         if self._loop.time() >= self._ends_at:
             self._give_up(DeadlineExceededError(f"the answer of {self._name} was not whole in time"))
         elif self._loop.time() >= self._waits_since + self._silence_s:
-            self._give_up(too_late(self._name, self._silence_s, has_begun=self._has_begun))
+            self._give_up(too_late(self._name, self._silence_s, has_begun=self.has_begun))
         else:
             self._arm(self._waits_since)
 

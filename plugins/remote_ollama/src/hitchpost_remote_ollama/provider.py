@@ -134,26 +134,20 @@ class OllamaInference(InferenceProvider[OllamaConfig]):
         async with aclosing(self._completion_events(request, context, must_stream=False)) as events:
             return await collect_completion(events, request.sampling_params.n)
 
-    async def stream_completion(
-        self, request: CompletionRequest, context: RequestContext
-    ) -> AsyncIterator[CompletionEvent]:
+    def stream_completion(self, request: CompletionRequest, context: RequestContext) -> AsyncIterator[CompletionEvent]:
         """Continues a text."""
-        async with aclosing(self._completion_events(request, context, must_stream=True)) as events:
-            async for event in events:
-                yield event
+        return self._completion_events(request, context, must_stream=True)
 
     async def chat_completion(self, request: ChatCompletionRequest, context: RequestContext) -> ChatCompletionResponse:
         """Answers a conversation with the whole answer."""
         async with aclosing(self._chat_events(request, context, must_stream=False)) as events:
             return await collect_chat(events, request.sampling_params.n)
 
-    async def stream_chat_completion(
+    def stream_chat_completion(
         self, request: ChatCompletionRequest, context: RequestContext
     ) -> AsyncIterator[InferenceEvent]:
         """Answers a conversation."""
-        async with aclosing(self._chat_events(request, context, must_stream=True)) as events:
-            async for event in events:
-                yield event
+        return self._chat_events(request, context, must_stream=True)
 
     async def embeddings(self, request: EmbeddingsRequest, context: RequestContext) -> EmbeddingsResponse:
         """Makes vectors of texts; they have the length 1."""

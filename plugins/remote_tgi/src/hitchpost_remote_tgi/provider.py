@@ -107,26 +107,20 @@ class TgiInference(InferenceProvider[RemoteConfig]):
         async with aclosing(self._completion(request, context, stream=False)) as events:
             return await collect_completion(events, 1)
 
-    async def stream_completion(
-        self, request: CompletionRequest, context: RequestContext
-    ) -> AsyncIterator[CompletionEvent]:
+    def stream_completion(self, request: CompletionRequest, context: RequestContext) -> AsyncIterator[CompletionEvent]:
         """Continues a text, token by token."""
-        async with aclosing(self._completion(request, context, stream=True)) as events:
-            async for event in events:
-                yield event
+        return self._completion(request, context, stream=True)
 
     async def chat_completion(self, request: ChatCompletionRequest, context: RequestContext) -> ChatCompletionResponse:
         """Answers a conversation by one whole answer of the server."""
         async with aclosing(self._chat(request, context, stream=False)) as events:
             return await collect_chat(events, 1)
 
-    async def stream_chat_completion(
+    def stream_chat_completion(
         self, request: ChatCompletionRequest, context: RequestContext
     ) -> AsyncIterator[InferenceEvent]:
         """Answers a conversation, token by token."""
-        async with aclosing(self._chat(request, context, stream=True)) as events:
-            async for event in events:
-                yield event
+        return self._chat(request, context, stream=True)
 
     async def _completion(
         self, request: CompletionRequest, context: RequestContext, *, stream: bool
