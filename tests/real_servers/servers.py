@@ -15,6 +15,7 @@ from typing import Any
 import hitchpost_tiny_llama
 from tests.processes import HostProcess
 from tests.real_servers.gguf_file import write_gguf
+from tests.real_servers.parrot_file import write_parrot
 from tests.servers import Server
 
 CHECKPOINT = Path(hitchpost_tiny_llama.__file__).parent / "checkpoint"
@@ -56,12 +57,23 @@ class ModelServer(Server):
 
 
 class LlamaCppServer(ModelServer):
-    """llama.cpp's, out of the wheel `xllamacpp`: chat, completions and embeddings, two at a time."""
+    """llama.cpp's, out of the wheel `xllamacpp`: chat, completions and embeddings, two at a time.
+
+    Args:
+        pieces: all that the model says, in place of the tiny Llama.
+    """
 
     model = "tiny"
 
+    def __init__(self, *pieces: str) -> None:
+        super().__init__()
+        self._pieces = pieces
+
     def prepare(self) -> None:
-        write_gguf(CHECKPOINT, self.folder / "tiny.gguf", context_length=CONTEXT_TOKENS)
+        if self._pieces:
+            write_parrot(self.folder / "tiny.gguf", self._pieces)
+        else:
+            write_gguf(CHECKPOINT, self.folder / "tiny.gguf", context_length=CONTEXT_TOKENS)
 
     def command(self) -> list[str]:
         script = Path(__file__).with_name("run_llama_cpp.py")
