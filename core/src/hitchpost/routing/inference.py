@@ -100,12 +100,9 @@ class InferenceRouter:
 
 
 def _check_capabilities(request: InferenceRequest, model: Model, gate: ProviderGate) -> None:
-    can = gate.capabilities
     narrowed = model.metadata.get("capabilities")
-    if isinstance(narrowed, list):
-        can = frozenset(capability for capability in can if capability in narrowed)
     for capability, field in needed_capabilities(request):
-        if capability not in can:
+        if capability not in gate.capabilities or (isinstance(narrowed, list) and capability not in narrowed):
             asked = "" if field == "model" else f", which {field} asks for"
             message = (
                 f"model {quoted(model.identifier)} of provider {gate.provider_id} does not support {capability}{asked}"
