@@ -82,7 +82,7 @@ def test_native_client_gets_the_calls_and_answers_with_their_results(native: Lla
     again = native.inference.chat_completion(messages=conversation, **asked).completion_message
 
     assert [(call.tool_name, call.arguments) for call in called.tool_calls] == CALLS
-    assert called.stop_reason == "end_of_message"
+    assert called.stop_reason == "end_of_turn"
     assert [call.tool_name for call in again.tool_calls] == ["get_weather", "get_time"]
 
 
