@@ -22,6 +22,7 @@ class Inflater:
         if name not in ("", "identity", "gzip", "x-gzip", "deflate"):
             raise UnsupportedError(f"the server sent the document packed as {quoted(name)}, which nobody asked for")
         self._unpack = None if name in ("", "identity") else zlib.decompressobj(GZIP_OR_ZLIB)
+        self._has_begun = False
 
     def steps(self, piece: bytes) -> Iterator[bytes]:
         """What a piece inflates to, in pieces small enough to do something else between them.
@@ -32,6 +33,7 @@ class Inflater:
         if self._unpack is None:
             yield piece
             return
+        self._has_begun = True
         try:
             while piece:
                 if self._unpack.eof:
@@ -47,8 +49,8 @@ class Inflater:
 
     @property
     def is_whole(self) -> bool:
-        """Whether nothing is missing at the end."""
-        return self._unpack is None or self._unpack.eof
+        """Whether nothing is missing at the end; an empty body is whole."""
+        return self._unpack is None or self._unpack.eof or not self._has_begun
 
 
 __all__ = ["Inflater"]

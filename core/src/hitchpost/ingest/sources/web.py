@@ -120,7 +120,7 @@ class WebReader:
                 if len(body) > max_bytes:
                     raise too_large
                 await asyncio.sleep(0)
-        if body and not inflater.is_whole:
+        if not inflater.is_whole:
             raise BackendUnavailableError("the document's server ended it in the middle")
         return SourceBytes(bytes(body), media_type, url.path)
 
