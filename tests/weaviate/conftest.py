@@ -115,7 +115,15 @@ async def inference() -> WordInference:
 
 
 @pytest.fixture
-async def make_provider(fake: FakeWeaviate, inference: WordInference, tmp_path: Path) -> AsyncIterator[MakeProvider]:
+def health_changes() -> list[None]:
+    """Grows when a provider says that its health has changed."""
+    return []
+
+
+@pytest.fixture
+async def make_provider(
+    fake: FakeWeaviate, inference: WordInference, health_changes: list[None], tmp_path: Path
+) -> AsyncIterator[MakeProvider]:
     """Starts providers in front of the fake unless the config says otherwise; they are stopped at the end."""
     async with AsyncExitStack() as stack:
 
@@ -125,6 +133,7 @@ async def make_provider(fake: FakeWeaviate, inference: WordInference, tmp_path: 
                 provider_id="weaviate",
                 state_dir=tmp_path,
                 log=logging.getLogger("hitchpost.weaviate"),
+                health_changed=lambda: health_changes.append(None),
                 inference=inference,  # type: ignore[arg-type]
                 models=inference,  # type: ignore[arg-type]
             )

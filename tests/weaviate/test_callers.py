@@ -1,6 +1,7 @@
 """Keys and clusters that callers bring, and what no caller sees of another."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -11,9 +12,9 @@ from hitchpost.errors import (
     PermissionDeniedError,
     UnauthenticatedError,
 )
-from hitchpost_weaviate import connections
+from hitchpost_weaviate import connections, objects
 from tests.fakes.weaviate.server import FakeWeaviate
-from tests.weaviate.conftest import Bank, MakeBank, MakeProvider
+from tests.weaviate.conftest import Bank, MakeBank, MakeProvider, kept
 
 OWN_KEY = "key-of-the-host"
 
@@ -134,6 +135,19 @@ async def test_concurrent_callers_are_each_served_under_their_own_key(
     said = await asyncio.gather(*map(ask, callers))
 
     assert said == [f"text [Bearer {key or OWN_KEY}]" for key in callers]
+
+
+async def test_expired_documents_of_a_caller_go_with_its_next_insertion(
+    make_provider: MakeProvider, make_bank: MakeBank, fake: FakeWeaviate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bank = await make_bank("keyword", at=await make_provider(), data={"weaviate_api_key": "key-of-ann"})
+    await bank.insert({"d": "text"}, ttl_seconds=60)
+    now = time.time()
+    monkeypatch.setattr(objects.time, "time", lambda: now + 61)
+
+    await bank.insert({"e": "text"})
+
+    assert {one.properties["document_id"] for one in kept(fake) + kept(fake, "record")} == {"e"}
 
 
 async def test_connections_under_callers_keys_are_bounded(

@@ -17,7 +17,7 @@ from hitchpost.api import (
 )
 from hitchpost.errors import BadBackendAnswerError, NotFoundError, RateLimitedError
 from hitchpost_weaviate import documents as documents_module
-from hitchpost_weaviate import objects
+from hitchpost_weaviate import insertion, objects
 from tests.fakes.weaviate.server import FakeWeaviate
 from tests.plugged import until
 from tests.weaviate.conftest import Bank, MakeBank, MakeProvider, WordInference, kept
@@ -224,6 +224,20 @@ async def test_many_documents_are_given_vectors_and_written_in_few_calls(
     assert len(inference.asked) <= 4
     assert len(fake.asked("BatchObjects")) == 4
     assert len(await listed(bank)) == 64
+
+
+async def test_large_documents_are_sent_in_messages_that_the_server_takes(
+    make_bank: MakeBank, fake: FakeWeaviate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(insertion, "CHARACTERS_AT_A_TIME", 1000)
+    bank = await make_bank("keyvalue")
+
+    await bank.insert({f"d{number}": "x" * 400 for number in range(6)} | {"large": "x" * 3000})
+
+    sizes = [request.ByteSize() for request in fake.asked("BatchObjects")[:-1]]
+    assert len(sizes) == 4
+    assert max(sizes[:-1]) < 3000
+    assert len((await bank.query(["large"])).chunks) == 1
 
 
 async def test_pages_list_documents_in_the_order_of_their_ids(make_bank: MakeBank) -> None:

@@ -90,6 +90,18 @@ async def test_server_that_says_nothing_is_given_up(
                 await asking
 
 
+async def test_host_hears_at_once_that_the_server_is_away(
+    make_bank: MakeBank, fake: FakeWeaviate, health_changes: list[None]
+) -> None:
+    bank = await make_bank()
+    await fake.stop_grpc()
+
+    with pytest.raises(BackendUnavailableError):
+        await bank.query("text")
+
+    assert len(health_changes) == 1
+
+
 async def test_slow_server_is_waited_for(make_bank: MakeBank, fake: FakeWeaviate) -> None:
     bank = await make_bank()
     await bank.insert({"d": "text"})
@@ -259,3 +271,19 @@ RPC_ERROR = """<AioRpcError of RPC that terminated with:
 )
 def test_words_of_the_server_are_short_and_clean(words: str, said: str) -> None:
     assert error_of_words("Weaviate", words).message == said
+
+
+async def test_connection_that_the_server_has_closed_is_made_anew(make_bank: MakeBank, fake: FakeWeaviate) -> None:
+    bank = await make_bank("keyword")
+    fake.faults.hang_ups = 1
+
+    reports = await bank.insert({"d": "text"})
+
+    assert (reports, fake.faults.hang_ups) == ({"d": None}, 0)
+
+
+async def test_server_that_hangs_up_again_and_again_is_away(provider: WeaviateMemory, fake: FakeWeaviate) -> None:
+    fake.faults.hang_ups = 10
+
+    with pytest.raises(BackendUnavailableError, match="hung up"):
+        await provider.list_memory_banks()

@@ -18,6 +18,8 @@ class Faults:
         """Methods that are answered with an error: its code and text."""
         self.rest: tuple[int, Any] | None = None
         """Status and body with which every REST call but `.well-known` is answered; a body that is a text is no JSON."""
+        self.hang_ups = 0
+        """How many of the next REST requests find their connection closed in place of an answer."""
         self.refuses: Refusal | None = None
         """By its properties: why an object of a batch is refused; None: it isn't."""
         self.is_unhealthy = False

@@ -129,6 +129,11 @@ class FakeWeaviate:
         self.requests.append((request.method, request.path, header, body))
         if "/.well-known/" in request.path:
             return await handler(request)
+        if self.faults.hang_ups:
+            self.faults.hang_ups -= 1
+            assert request.transport is not None
+            request.transport.close()
+            return web.Response()
         if self.faults.rest is not None:
             status, said = self.faults.rest
             return (

@@ -73,7 +73,7 @@ class BankCollections:
         """
         name = self.name_of(bank)
         collection = self._collections.use(name)
-        config = await self._connection.read(_config_or_none(collection))
+        config = await self._connection.read(_config_or_none, collection)
         if config is None:
             return None
         description = _parse(config.description)
@@ -85,7 +85,7 @@ class BankCollections:
                 f"the memory bank {quoted(description.bank_id)} was made {state} multi-tenancy; "
                 "set tenant of the provider accordingly, or another collection_prefix"
             )
-        if self._tenant and not await self._connection.read(collection.tenants.exists(self._tenant)):
+        if self._tenant and not await self._connection.read(collection.tenants.exists, self._tenant):
             return None
         return description
 
@@ -93,31 +93,31 @@ class BankCollections:
         """Make a bank's collection, and its tenant; one that another host made at the same moment is taken as it is."""
         name = collection_name(self._prefix, description.bank_id)
         description = description.model_copy(update={"has_tenants": self._tenant is not None})
-        if not await self._connection.read(self._collections.exists(name)):
-            await self._connection.write(_created(self._collections, name, description))
+        if not await self._connection.read(self._collections.exists, name):
+            await self._connection.write(_created, self._collections, name, description)
         if self._tenant:
-            await self._connection.write(_with_tenant(self._collections.use(name), self._tenant))
+            await self._connection.write(_with_tenant, self._collections.use(name), self._tenant)
         return description
 
     async def drop(self, bank: MemoryBank) -> None:
         """Remove a bank with its documents; of one with tenants only this one's."""
         name = self.name_of(bank)
         if self._tenant is None:
-            await self._connection.write(self._collections.delete(name))
-        elif await self._connection.read(self._collections.exists(name)):
-            await self._connection.write(self._collections.use(name).tenants.remove([self._tenant]))
+            await self._connection.write(self._collections.delete, name)
+        elif await self._connection.read(self._collections.exists, name):
+            await self._connection.write(self._collections.use(name).tenants.remove, [self._tenant])
 
     async def banks(self) -> list[AnyMemoryBank]:
         """The banks that were made here, by any host with the same prefix, and for this tenant."""
         found = []
-        for name, config in (await self._connection.read(self._collections.list_all(simple=True))).items():
+        for name, config in (await self._connection.read(self._collections.list_all, simple=True)).items():
             description = _parse(config.description)
             if description is None or name != collection_name(self._prefix, description.bank_id):
                 continue
             if description.has_tenants != (self._tenant is not None):
                 continue
             tenants = self._collections.use(name).tenants
-            if self._tenant is None or await self._connection.read(tenants.exists(self._tenant)):
+            if self._tenant is None or await self._connection.read(tenants.exists, self._tenant):
                 found.append(description.bank())
         return found
 

@@ -7,11 +7,13 @@ a call on a dead gRPC port with growing pauses, for up to a minute: so a call th
 import asyncio
 import contextlib
 import logging
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 import grpc
+import httpx
 import weaviate
 from weaviate.auth import AuthApiKey
 from weaviate.classes.init import AdditionalConfig, Timeout
@@ -35,6 +37,7 @@ _CHANNEL_OPTIONS = [
     ("grpc.max_reconnect_backoff_ms", 2000),
 ]
 _NO_PROXY = ("grpc.enable_http_proxy", 0)
+_HUNG_UP = (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError)
 
 T = TypeVar("T")
 
@@ -61,36 +64,47 @@ class Connection:
         self.identity = identity
         self._config = config
 
-    async def read(self, call: Coroutine[Any, Any, T]) -> T:
-        """What a call answers that changes nothing."""
-        return await self._answer(call, self._config.query_timeout_s)
+    async def read(self, call: Callable[..., Awaitable[T]], *arguments: Any, **named: Any) -> T:
+        """What a call of weaviate-client answers that changes nothing."""
+        return await self._answer(partial(call, *arguments, **named), self._config.query_timeout_s)
 
-    async def write(self, call: Coroutine[Any, Any, T]) -> T:
-        """What a call answers that changes something."""
-        return await self._answer(call, self._config.write_timeout_s)
+    async def write(self, call: Callable[..., Awaitable[T]], *arguments: Any, **named: Any) -> T:
+        """What a call answers that changes something; done twice, it must do no more than once."""
+        return await self._answer(partial(call, *arguments, **named), self._config.write_timeout_s)
 
     async def check(self) -> None:
         """Raises BackendUnavailableError, saying which half is missing, unless the server answers by REST and by gRPC."""
-        await self.read(self.client.get_meta())
+        await self.read(self.client.get_meta)
         await check_grpc(self.identity.endpoint, uses_proxy=self._config.trust_env)
 
     async def close(self) -> None:
         """Let go of its connections."""
         await self.client.close()
 
-    async def _answer(self, call: Coroutine[Any, Any, T], timeout_s: float) -> T:
-        task = asyncio.ensure_future(call)
+    async def _answer(self, call: Callable[[], Awaitable[T]], timeout_s: float) -> T:
+        with translated_errors(SERVER):
+            async with asyncio.timeout(timeout_s):
+                try:
+                    return await self._once(call)
+                except _HUNG_UP:
+                    # As after a while of silence; the client has only noticed when it sent something.
+                    return await self._once(call)
+
+    async def _once(self, call: Callable[[], Awaitable[T]]) -> T:
+        task = asyncio.ensure_future(_called(call))
         try:
-            with translated_errors(SERVER):
-                async with asyncio.timeout(timeout_s):
-                    done, _ = await asyncio.wait({task}, timeout=PATIENCE_S)
-                    if not done:
-                        await check_grpc(self.identity.endpoint, uses_proxy=self._config.trust_env)
-                    return await task
+            done, _ = await asyncio.wait({task}, timeout=PATIENCE_S)
+            if not done:
+                await check_grpc(self.identity.endpoint, uses_proxy=self._config.trust_env)
+            return await task
         finally:
             if not task.done():
                 task.cancel()
                 await asyncio.wait({task})
+
+
+async def _called(call: Callable[[], Awaitable[T]]) -> T:
+    return await call()
 
 
 async def connect(identity: Identity, config: WeaviateConfig) -> Connection:

@@ -60,10 +60,10 @@ class Documents:
         found: dict[str, Record] = {}
         for start in range(0, len(uuids), PAGE):
             page = uuids[start : start + PAGE]
-            call = self._collection.query.fetch_objects_by_ids(
-                page, limit=len(page), return_properties=RECORD_PROPERTIES
+            answer = await self._connection.read(
+                self._collection.query.fetch_objects_by_ids, page, limit=len(page), return_properties=RECORD_PROPERTIES
             )
-            for record in _read(read_record, await self._connection.read(call)):
+            for record in _read(read_record, answer):
                 found[record.document_id] = record
         return found
 
@@ -72,20 +72,22 @@ class Documents:
         where = _alive()
         if after is not None:
             where = Filter.all_of([where, Filter.by_property("document_key").greater_than(document_key(after))])
-        call = self._collection.query.fetch_objects(
+        answer = await self._connection.read(
+            self._collection.query.fetch_objects,
             filters=where,
             sort=Sort.by_property("document_key", ascending=True),
             limit=limit,
             return_properties=RECORD_PROPERTIES,
         )
-        return _read(read_record, await self._connection.read(call))
+        return _read(read_record, answer)
 
     async def chunks(self, record: Record) -> list[KeptChunk]:
         """All chunks of a document, in their order."""
         found: list[KeptChunk] = []
         while len(found) < record.chunk_count:
             start = found[-1].position + 1 if found else 0
-            call = self._collection.query.fetch_objects(
+            answer = await self._connection.read(
+                self._collection.query.fetch_objects,
                 filters=Filter.all_of(
                     [
                         Filter.by_property("revision").equal(record.revision),
@@ -97,7 +99,7 @@ class Documents:
                 limit=PAGE,
                 return_properties=CHUNK_PROPERTIES,
             )
-            page = _read(read_chunk, await self._connection.read(call))
+            page = _read(read_chunk, answer)
             if not page:
                 break
             found += page
@@ -105,12 +107,12 @@ class Documents:
 
     async def statistics(self) -> BankStatistics:
         """How much there is that has not expired."""
-        call = self._collection.aggregate.over_all(
+        answer = await self._connection.read(
+            self._collection.aggregate.over_all,
             filters=_alive(),
             total_count=True,
             return_metrics=[Metrics(name).integer(sum_=True) for name in ("chunk_count", "token_count")],
         )
-        answer = await self._connection.read(call)
         sums = {name: int(metric.sum_ or 0) for name, metric in answer.properties.items()}
         return BankStatistics(
             document_count=answer.total_count or 0,
@@ -122,7 +124,7 @@ class Documents:
 
     async def write(self, objects: Sequence[Any]) -> dict[int, str]:
         """Send objects, in place of those with the same UUIDs; answers by their place why some were refused."""
-        return await self._connection.write(_inserted(self._collection, objects))
+        return await self._connection.write(_inserted, self._collection, objects)
 
     async def commit(self, records: Sequence[Record]) -> dict[int, str]:
         """Let these documents be what the bank has under their ids: all their chunks are written. Answers as `write` does."""
@@ -174,7 +176,8 @@ class Documents:
         while True:
             async with self._lock:
                 now = time.time()
-                call = self._collection.query.fetch_objects(
+                answer = await self._connection.read(
+                    self._collection.query.fetch_objects,
                     filters=Filter.all_of(
                         [
                             Filter.by_property("kind").equal("record"),
@@ -184,7 +187,7 @@ class Documents:
                     limit=PAGE,
                     return_properties=RECORD_PROPERTIES,
                 )
-                expired = _read(read_record, await self._connection.read(call))
+                expired = _read(read_record, answer)
                 await self._remove_records(expired)
                 await self._remove_chunks(expired)
             count += len(expired)
@@ -239,7 +242,7 @@ class Documents:
             where = page[0] if len(page) == 1 else Filter.any_of(page)
             # One call deletes no more than the server's limit of results, and says how many there were.
             while True:
-                outcome = await self._connection.write(self._collection.data.delete_many(where=where))
+                outcome = await self._connection.write(self._collection.data.delete_many, where=where)
                 if outcome.failed:
                     raise BadBackendAnswerError(f"Weaviate could not delete {outcome.failed} objects of a bank")
                 if outcome.matches <= outcome.successful or not outcome.successful:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,14 +16,15 @@ from hitchpost.api import (
     VectorMemoryBank,
 )
 from hitchpost.errors import HitchpostError
-from hitchpost.ingest import BankEmbedder, IngestedDocument, Ingestor
+from hitchpost.ingest import BankEmbedder, IngestedDocument, Ingestor, TextChunk
 from hitchpost_weaviate.documents import Documents
 from hitchpost_weaviate.names import revision_of
 from hitchpost_weaviate.objects import NEVER, KeptChunk, Record
 
 DOCUMENTS_AT_A_TIME = 32
 CHUNKS_AT_A_TIME = 100
-"""What is given vectors and written in one call."""
+CHARACTERS_AT_A_TIME = 4_000_000
+"""What is given vectors and written in one call; a server takes messages of 100 MB."""
 KEYWORD_CHUNK_TOKENS = 512
 """Of a keyword bank, which says nothing of chunks."""
 
@@ -124,9 +125,7 @@ class Insertion:
         return await self.ingestor.read(document, chunk_size=KEYWORD_CHUNK_TOKENS if is_cut else None)
 
     async def _write_chunks(self, prepared: Sequence[_Prepared]) -> None:
-        chunks = [(one, chunk) for one in prepared for chunk in one.ingested.chunks]
-        for start in range(0, len(chunks), CHUNKS_AT_A_TIME):
-            page = chunks[start : start + CHUNKS_AT_A_TIME]
+        for page in _pages(prepared):
             vectors: Sequence[Any] = [None] * len(page)
             if self.embedder is not None:
                 vectors = await self.embedder.embed([chunk.text for _, chunk in page], self.context)
@@ -143,6 +142,20 @@ class Insertion:
 
     def _fail(self, place: int, document_id: str, message: str) -> None:
         self.reports[place] = DocumentReport(document_id=document_id, error=message)
+
+
+def _pages(prepared: Sequence[_Prepared]) -> Iterator[list[tuple[_Prepared, TextChunk]]]:
+    page: list[tuple[_Prepared, TextChunk]] = []
+    characters = 0
+    for one in prepared:
+        for chunk in one.ingested.chunks:
+            if page and (len(page) == CHUNKS_AT_A_TIME or characters + len(chunk.text) > CHARACTERS_AT_A_TIME):
+                yield page
+                page, characters = [], 0
+            page.append((one, chunk))
+            characters += len(chunk.text)
+    if page:
+        yield page
 
 
 __all__ = ["Insertion"]

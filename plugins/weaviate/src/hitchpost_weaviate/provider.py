@@ -5,6 +5,7 @@ checks that ask the internet, and calls that go on for a minute after gRPC has d
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -34,6 +35,7 @@ from hitchpost.api import (
     content_text,
 )
 from hitchpost.errors import (
+    BackendUnavailableError,
     BadRequestError,
     ConflictError,
     HitchpostError,
@@ -65,6 +67,8 @@ class OpenBank:
     banks: BankCollections
     documents: Documents
     search: Search
+    is_own: bool
+    """Whether it is on the provider's own server, under the provider's own key."""
 
 
 class WeaviateMemory(MemoryProvider[WeaviateConfig]):
@@ -166,12 +170,14 @@ class WeaviateMemory(MemoryProvider[WeaviateConfig]):
     ) -> InsertDocumentsResponse:
         """Puts documents into a bank, each as a whole or not at all; one that is there already is replaced in one step."""
         async with self._bank(context, request.bank_id, makes_it=True) as bank:
-            await bank.documents.sweep()
             embedder = self._embedder(bank.resource) if isinstance(bank.resource, VectorMemoryBank) else None
             insertion = Insertion(
                 bank.resource, bank.documents, self._ingestor, embedder, context, self._next_inserted_at()
             )
-            return InsertDocumentsResponse(documents=await insertion.run(request))
+            reports = await insertion.run(request)
+            if not bank.is_own:
+                await self._sweep(bank.documents)
+        return InsertDocumentsResponse(documents=reports)
 
     async def query_documents(self, request: QueryDocumentsRequest, context: RequestContext) -> QueryDocumentsResponse:
         """Finds the chunks that fit a query best; a bank of the type keyvalue is asked for ids."""
@@ -225,7 +231,7 @@ class WeaviateMemory(MemoryProvider[WeaviateConfig]):
         if not isinstance(resource, MemoryBank):
             raise NotFoundError(f"the memory bank {quoted(bank_id)} is not registered", param="bank_id")
         identity = self._connections.identity_for(context.provider_data)
-        async with self._named_errors(), self._connections.lease(identity) as connection:
+        async with self._noticed_absence(identity), self._connections.lease(identity) as connection:
             banks = self._collections(connection)
             if makes_it:
                 # Each time, since a server whose collection is gone would guess one from the first chunk.
@@ -243,7 +249,8 @@ class WeaviateMemory(MemoryProvider[WeaviateConfig]):
         key = (connection.identity.endpoint.url, banks.name_of(resource))
         lock = self._locks.setdefault(key, asyncio.Lock())
         documents = Documents(connection, collection, lock, self.log)
-        return OpenBank(resource, banks, documents, Search(connection, collection, documents))
+        is_own = connection.identity == self._connections.own_identity()
+        return OpenBank(resource, banks, documents, Search(connection, collection, documents), is_own)
 
     async def _open_or_make(
         self, banks: BankCollections, resource: MemoryBank, context: RequestContext | None, *, is_announced: bool
@@ -307,11 +314,27 @@ class WeaviateMemory(MemoryProvider[WeaviateConfig]):
         while own is not None:
             await asyncio.sleep(self.config.sweep_interval_s)
             for bank in list(self._banks.values()):
-                try:
+                with contextlib.suppress(HitchpostError):
+                    # A server that is away is what health says.
                     async with self._connections.lease(own) as connection:
-                        await self._open(connection, self._collections(connection), bank).documents.sweep()
-                except HitchpostError as error:
-                    self.log.debug("expired documents stay for now: %s", error)
+                        await self._sweep(self._open(connection, self._collections(connection), bank).documents)
+
+    async def _sweep(self, documents: Documents) -> None:
+        try:
+            await documents.sweep()
+        except HitchpostError as error:
+            self.log.debug("expired documents stay for now: %s", error)
+
+    @asynccontextmanager
+    async def _noticed_absence(self, identity: Identity) -> AsyncIterator[None]:
+        """Named errors; the host hears at once when the provider's own server is away."""
+        try:
+            async with self._named_errors():
+                yield
+        except BackendUnavailableError:
+            if identity == self._connections.own_identity():
+                self.deps.health_changed()
+            raise
 
     @asynccontextmanager
     async def _named_errors(self) -> AsyncIterator[None]:

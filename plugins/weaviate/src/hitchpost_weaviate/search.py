@@ -68,8 +68,7 @@ class Search:
 
         async def hits(limit: int) -> list[Hit]:
             # Weaviate refuses a query without words; by reciprocal rank, a ranking of nothing adds nothing.
-            ask = self._ask(mode, text if has_words else "", vector, limit, where)
-            return await self._connection.read(ask)
+            return await self._connection.read(self._ask, mode, text if has_words else "", vector, limit, where)
 
         found = await self._current(hits, params)
         kept = [(chunk, score) for chunk, score in found if score >= params.score_threshold]
