@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import subprocess
 import urllib.request
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from llama_stack_client import BadRequestError, LlamaStackClient
 
 from tests.fakes.weaviate.server import FakeWeaviate
 from tests.processes import HostProcess
+from tests.servers import needed_program
 
 PLUGIN = Path(__file__).parents[1] / "weaviate/word_vectors.py"
 RUN_CONFIG = """version: '2'
@@ -22,7 +24,7 @@ providers:
   memory:
   - provider_id: weaviate
     provider_type: remote::weaviate
-    config: {{url: "{url}", grpc_port: {grpc_port}, api_key: "${{env.WEAVIATE_KEY}}"}}
+    config: {{url: "{url}", grpc_port: {grpc_port}, api_key: "${{env.WEAVIATE_KEY}}", trust_env: {trust_env}}}
 models:
 - {{model_id: all-MiniLM-L6-v2, provider_id: words, metadata: {{model_type: embedding, embedding_dimension: 256}}}}
 """
@@ -53,6 +55,12 @@ QUERIES = {"vector": "capital of Norway", "keyword": "Norway", "keyvalue": "oslo
 async def fake_weaviate() -> AsyncIterator[FakeWeaviate]:
     async with FakeWeaviate(KEY) as fake:
         yield fake
+
+
+def run_config_for(fake: FakeWeaviate, *, trust_env: bool = False) -> str:
+    """A host in front of the fake."""
+    trusts = str(trust_env).lower()
+    return RUN_CONFIG.format(plugin=PLUGIN, url=fake.url, grpc_port=fake.grpc_port, trust_env=trusts)
 
 
 def use_banks(folder: Path, run_config: str) -> None:
@@ -86,10 +94,40 @@ def use_banks(folder: Path, run_config: str) -> None:
 
 
 async def test_banks_outlive_the_host(fake_weaviate: FakeWeaviate, tmp_path: Path) -> None:
-    run_config = RUN_CONFIG.format(plugin=PLUGIN, url=fake_weaviate.url, grpc_port=fake_weaviate.grpc_port)
+    run_config = run_config_for(fake_weaviate)
 
     await asyncio.to_thread(use_banks, tmp_path, run_config)
 
     banks = [json.loads(one.definition["description"])["bank_id"] for one in fake_weaviate.schema.collections.values()]
     assert banks == ["My keyword", "My keyvalue"]
     assert fake_weaviate.authorizations() == {f"Bearer {KEY}"}
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[Path, Path]:
+    """Files with a certificate for `localhost`, and its key."""
+    files = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    openssl = [str(needed_program("openssl", "openssl")), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    subprocess.run([*openssl, *names, "-keyout", files[1], "-out", files[0]], check=True, capture_output=True)
+    return files
+
+
+def find_over_tls(folder: Path, run_config: str, certificate: Path) -> list[str]:
+    """What is found through a host that trusts the certificate."""
+    trusted = {"SSL_CERT_FILE": str(certificate), "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": str(certificate)}
+    with HostProcess(folder, run_config, {"WEAVIATE_KEY": KEY, "NO_PROXY": "localhost", **trusted}) as host:
+        client = LlamaStackClient(base_url=host.url, max_retries=0)
+        params: Any = {"memory_bank_type": "keyword"}
+        client.memory_banks.register(memory_bank_id="words", provider_id="weaviate", params=params)
+        client.memory.insert(bank_id="words", documents=DOCUMENTS)  # type: ignore[arg-type]
+        return [chunk.document_id for chunk in client.memory.query(bank_id="words", query="Norway").chunks]
+
+
+async def test_both_halves_of_the_server_are_reached_over_tls(certificate: tuple[Path, Path], tmp_path: Path) -> None:
+    async with FakeWeaviate(KEY, certificate=certificate) as fake:
+        run_config = run_config_for(fake, trust_env=True)
+
+        found = await asyncio.to_thread(find_over_tls, tmp_path, run_config, certificate[0])
+
+    assert found == ["oslo"]

@@ -4,7 +4,9 @@ It knows nothing of the provider. Its gRPC is that of the messages in weaviate-c
 """
 
 import json
+import ssl
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -26,14 +28,16 @@ class FakeWeaviate:
     Args:
         api_keys: who may come in; none: everybody.
         version: what it says it is.
+        certificate: files with a certificate for `localhost` and its key; with them it speaks TLS on both ports.
     """
 
-    def __init__(self, *api_keys: str, version: str = "1.36.0") -> None:
+    def __init__(self, *api_keys: str, version: str = "1.36.0", certificate: tuple[Path, Path] | None = None) -> None:
         self.schema = Schema()
         self.faults = Faults()
         self.keys = Keys(set(api_keys) or None)
         self.service = Service(self.schema, self.faults, self.keys)
         self.version = version
+        self._certificate = certificate
         self.port = free_port()
         self.grpc_port = free_port()
         self.requests: list[tuple[str, str, str | None, Any]] = []
@@ -43,7 +47,7 @@ class FakeWeaviate:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://127.0.0.1:{self.port}" if self._certificate is None else f"https://localhost:{self.port}"
 
     @property
     def running(self) -> int:
@@ -65,7 +69,11 @@ class FakeWeaviate:
         """Listen for REST on `port`."""
         self._runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=0.1, keepalive_timeout=0.5)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
+        tls = None
+        if self._certificate is not None:
+            tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            tls.load_cert_chain(*self._certificate)
+        await web.TCPSite(self._runner, "127.0.0.1", self.port, ssl_context=tls).start()
 
     async def stop_rest(self) -> None:
         """Nobody listens there any more."""
@@ -78,7 +86,12 @@ class FakeWeaviate:
         self._grpc = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
         weaviate_pb2_grpc.add_WeaviateServicer_to_server(self.service, self._grpc)
         self._grpc.add_generic_rpc_handlers((health_handler(self.faults),))
-        self._grpc.add_insecure_port(f"127.0.0.1:{self.grpc_port}")
+        address = f"127.0.0.1:{self.grpc_port}"
+        if self._certificate is None:
+            self._grpc.add_insecure_port(address)
+        else:
+            certificate, key = (file.read_bytes() for file in self._certificate)
+            self._grpc.add_secure_port(address, grpc.ssl_server_credentials([(key, certificate)]))
         await self._grpc.start()
 
     async def stop_grpc(self) -> None:
