@@ -256,7 +256,7 @@ def test_server_that_dies_in_mid_stream_is_told_and_serves_again_when_it_is_back
         llama_cpp.kill()
         with pytest.raises(openai.APIError, match="broke in the middle of an answer"):
             list(stream)
-    wait_until(lambda: state_of(front) == "degraded", "the host knows that the server has gone", 5)
+    wait_until(lambda: state_of(front) == "degraded", "the host knows that the server has gone", 20)
     with pytest.raises(openai.InternalServerError, match="can't be reached") as refused:
         sdk.chat.completions.create(**asked)
 
@@ -264,4 +264,4 @@ def test_server_that_dies_in_mid_stream_is_told_and_serves_again_when_it_is_back
 
     assert refused.value.status_code == 503
     assert sdk.chat.completions.create(**asked).choices[0].message.content == ANSWER
-    wait_until(lambda: state_of(front) == "ready", "the host knows that the server is back", 5)
+    wait_until(lambda: state_of(front) == "ready", "the host knows that the server is back", 20)

@@ -151,10 +151,10 @@ def test_server_that_dies_in_mid_stream_is_told_and_serves_again_when_it_is_back
         transformers.kill()
         with pytest.raises(openai.APIError, match="broke in the middle of an answer"):
             list(stream)
-    wait_until(lambda: state_of(front) == "degraded", "the host knows that the server has gone", 5)
+    wait_until(lambda: state_of(front) == "degraded", "the host knows that the server has gone", 20)
 
     transformers.start()
 
     answer = sdk.chat.completions.create(model="org-tiny", messages=QUESTION, temperature=0)
     assert answer.choices[0].message.content == ANSWER
-    wait_until(lambda: state_of(front) == "ready", "the host knows that the server is back", 5)
+    wait_until(lambda: state_of(front) == "ready", "the host knows that the server is back", 20)
