@@ -4,6 +4,7 @@ import asyncio
 import logging
 import traceback
 from collections.abc import Callable
+from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -271,6 +272,28 @@ async def test_cancelled_caller_ends_the_servers_work(behind: Start) -> None:
         async with asyncio.timeout(5):
             while served.fake.running:
                 await asyncio.sleep(0.005)
+
+
+async def test_callers_that_leave_make_room_for_those_that_stay(behind: Start) -> None:
+    served = await behind(max_connections=4)
+    texts = [f"{number} and some more words" for number in range(50)]
+
+    async def hear(number: int) -> str:
+        said = ""
+        stream = served.provider.stream_chat_completion(request(texts[number]), context())
+        async with asyncio.timeout(20), aclosing(stream) as events:
+            async for event in events:
+                said += getattr(event, "text", "")
+                if number % 2:
+                    break
+        return said
+
+    heard = await asyncio.gather(*map(hear, range(50)))
+
+    assert heard[::2] == [f"You said: {text}" for text in texts[::2]]
+    async with asyncio.timeout(5):
+        while served.fake.running:
+            await asyncio.sleep(0.005)
 
 
 @pytest.mark.parametrize("personality", ["vllm", "llamacpp"])
