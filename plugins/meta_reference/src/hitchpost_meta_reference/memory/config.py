@@ -1,11 +1,10 @@
 """What a run config says of a provider of the types `inline::sqlite` and `inline::faiss`."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from hitchpost.ingest import IngestConfig
 from pydantic import BaseModel, ConfigDict, Field
 
-from hitchpost.store import StoreConfig
+from hitchpost.ingest import IngestConfig
 
 
 class MemoryConfig(BaseModel):
@@ -34,7 +33,7 @@ class FaissMemoryConfig(MemoryConfig):
 
     faiss_above_chunks: Annotated[int, Field(ge=0)] | None = 10_000
     """A vector bank with more chunks is searched through faiss, where that is installed; null: every bank exactly."""
-    kvstore: StoreConfig | None = None
+    kvstore: dict[str, Any] | None = None
     """Has no effect, since banks have files of their own; accepted because run configs of llama-stack have it."""
 
 
