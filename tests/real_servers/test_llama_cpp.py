@@ -134,6 +134,16 @@ def test_stop_string_is_not_in_the_answer(sdk: openai.OpenAI, stream: bool) -> N
     assert (text, reason) == ("Hitchpost is a host ", "stop")
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_prompt_that_the_server_does_not_repeat_is_repeated(sdk: openai.OpenAI, stream: bool) -> None:
+    answer = sdk.completions.create(
+        model="tiny", prompt="Hitchpost is", echo=True, max_tokens=3, temperature=0, stream=stream
+    )
+
+    text = "".join(chunk.choices[0].text for chunk in answer) if stream else answer.choices[0].text
+    assert text == "Hitchpost is a host for"
+
+
 def test_several_answers_at_once_and_the_same_seed_again(sdk: openai.OpenAI) -> None:
     asked: Any = {"model": "tiny", "messages": QUESTION, "temperature": 2, "seed": 7, "max_tokens": 12, "n": 2}
 

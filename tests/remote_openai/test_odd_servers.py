@@ -37,15 +37,25 @@ async def test_stop_string_is_not_in_the_text(behind: Start, personality: str, s
     assert (text, reason) == ("You said: on", FinishReason.stop)
 
 
-async def test_text_of_an_echoed_prompt_is_not_cut(behind: Start) -> None:
-    served = await behind("vllm", "vllm")
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("personality", ["vllm", "llamacpp", "transformers"])
+async def test_text_begins_with_the_prompt_where_it_is_to_be_repeated(
+    behind: Start, personality: str, stream: bool
+) -> None:
+    served = await behind("vllm", personality)
+    params = SamplingParams(stop=["two"], max_tokens=2, n=2 if personality != "transformers" else 1)
+    asked = CompletionRequest(model_id="m", content="one two", sampling_params=params, echo=True, stream=stream)
 
-    answer = await served.provider.completion(
-        CompletionRequest(model_id="m", content="one two", sampling_params=SamplingParams(stop=["two"]), echo=True),
-        context(),
-    )
+    if stream:
+        events = [event async for event in served.provider.stream_completion(asked, context())]
+        texts = [
+            "".join(event.text for event in events if isinstance(event, TextDelta) and event.choice == choice)
+            for choice in range(params.n)
+        ]
+    else:
+        texts = [choice.text for choice in (await served.provider.completion(asked, context())).choices]
 
-    assert answer.choices[0].text.startswith("one two")
+    assert texts == ["one twoand so"] * params.n
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -80,6 +90,7 @@ async def test_route_that_the_server_lacks_is_unsupported(behind: Start) -> None
 
 async def test_image_for_a_model_that_can_not_see_is_unsupported(behind: Start) -> None:
     served = await behind("openai", "llamacpp")
+    served.fake.sees_images = False
     image = {"role": "user", "content": {"image": {"uri": "data:image/png;base64,AA"}}}
 
     with pytest.raises(UnsupportedError, match="image input is not supported"):

@@ -1,10 +1,10 @@
 """A fake of the servers that speak OpenAI's form, one personality at a time; it shares no code with the provider.
 
 `openai` refuses unknown fields; `vllm` has integer codes, `reasoning`, `stop_reason` and ends a failed stream with `[DONE]`; `llamacpp` pings,
-says `reasoning_content`, ends a failed stream without `[DONE]`, tells log probabilities of completions in the form of chats, ignores `echo` and
-refuses images with a 500; `together` lists its models bare and tells the usage in the last chunk; `transformers` (`transformers serve`) refuses
-unknown fields as FastAPI does, ignores `n`, forms and log probabilities, leaves the stop string in the text, ends streams without `[DONE]`, and
-has neither embeddings nor a word for models that it lacks.
+says `reasoning_content`, ends a failed stream without `[DONE]`, tells log probabilities of completions in the form of chats, ignores `echo`, and
+answers images that its model can't see with a 500; `together` lists its models bare and tells the usage in the last chunk; `transformers`
+(`transformers serve`) refuses unknown fields as FastAPI does, ignores `n`, forms and log probabilities, leaves the stop string in the text, ends
+streams without `[DONE]`, and has neither embeddings nor a word for models that it lacks.
 """
 
 import asyncio
@@ -54,6 +54,7 @@ class FakeOpenAI:
         """Other ends of the connections over which answers were asked for."""
         self.running = 0
         self.port = 0
+        self.sees_images = True
         self.fault: Literal["stall", "cut", "error", "break"] | None = None
         self.odd_events: bytes | None = None
         """Sent in place of the events of each stream."""
@@ -108,7 +109,7 @@ class FakeOpenAI:
         body = await self._body(request, CHAT)
         if not body.get("messages"):
             raise self._refusal(400, "messages is empty", "invalid_request_error", "messages")
-        if self.personality == "llamacpp" and '"image_url"' in json.dumps(body["messages"]):
+        if not self.sees_images and '"image_url"' in json.dumps(body["messages"]):
             # It says nothing of how to do otherwise than to start the server with a model that sees.
             raise self._refusal(
                 500, "image input is not supported - hint: you may need to provide the mmproj", "server_error"

@@ -20,6 +20,7 @@ from hitchpost.api import (
     Model,
     RequestContext,
     Usage,
+    content_text,
 )
 from hitchpost.errors import (
     BackendUnavailableError,
@@ -36,6 +37,7 @@ from hitchpost.plugin import InferenceProvider, ProviderDeps, chat_of, completio
 from hitchpost.remote import RemoteServer, ServerError, ServerEvent, find_server_error, parse_json, server_words
 from hitchpost_remote_openai.answers import ChatEvents, CompletionEvents, vectors
 from hitchpost_remote_openai.config import OpenAIConfig
+from hitchpost_remote_openai.echoed_prompt import with_prompt
 from hitchpost_remote_openai.models import listed_models
 from hitchpost_remote_openai.requests import Body, chat_body, completion_body, embeddings_bodies
 from hitchpost_remote_openai.stop_text import without_stops
@@ -132,7 +134,7 @@ class OpenAIInference(InferenceProvider[OpenAIConfig]):
     async def completion(self, request: CompletionRequest, context: RequestContext) -> CompletionResponse:
         """See `hitchpost.api.Inference`; by the server's own whole answer."""
         n = request.sampling_params.n
-        read = without_stops(CompletionEvents(n, self._server.name).whole, _stops(request))
+        read = _as_asked(CompletionEvents(n, self._server.name).whole, request)
         body = self._completion_body(request, context, stream=False)
         return await self._ask(
             "/completions", body, lambda answer: completion_of(read(answer), n), context, "text completions"
@@ -141,7 +143,7 @@ class OpenAIInference(InferenceProvider[OpenAIConfig]):
     def stream_completion(self, request: CompletionRequest, context: RequestContext) -> AsyncIterator[CompletionEvent]:
         """See `hitchpost.api.Inference`."""
         events = CompletionEvents(request.sampling_params.n, self._server.name)
-        read = without_stops(events.chunk, _stops(request))
+        read = _as_asked(events.chunk, request)
         body = self._completion_body(request, context, stream=True)
         return self._stream("/completions", body, read, events.end, context, "text completions")
 
@@ -315,9 +317,11 @@ def _read_error(status: int, error: ServerError) -> HitchpostError | None:
     return None
 
 
-def _stops(request: CompletionRequest) -> Sequence[str]:
-    """What ends the text; not where the prompt, which may hold it, is part of the text."""
-    return [] if request.echo else request.sampling_params.stop or []
+def _as_asked(read: Callable[[Any], list[EventT]], request: CompletionRequest) -> Callable[[Any], list[EventT]]:
+    """`read`, with the prompt where it is to be repeated, and else without the stop strings, which a repeated prompt may hold."""
+    if request.echo:
+        return with_prompt(read, content_text(request.content))
+    return without_stops(read, request.sampling_params.stop or ())
 
 
 def _same_llama_model(asked: str, listed: Mapping[str, Model]) -> Model | None:
