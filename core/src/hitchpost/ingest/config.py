@@ -58,7 +58,7 @@ class IngestConfig(BaseModel):
     """How long a whole fetch may take, redirects included."""
     parse_timeout_s: Seconds = 60.0
     """How long a document may be parsed; then the process that does it is killed."""
-    parse_memory_mib: Annotated[int, Field(ge=128, le=65_536)] = 1024
+    parse_memory_mib: Annotated[int, Field(ge=256, le=65_536)] = 1024
     """Address space of a process that parses."""
     max_concurrent: Annotated[int, Field(ge=1, le=64)] = 4
     """Documents that are fetched or parsed at the same time, each by a process of its own; further ones wait."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from lxml import etree
 
+from hitchpost.errors import BadRequestError
 from hitchpost.ingest.documents import ParsedText
 from hitchpost.ingest.parsing.prose import ProseBuilder
 
@@ -49,9 +50,22 @@ def parse_html(data: bytes, max_characters: int) -> ParsedText:
 
     Args:
         data: the page, in UTF-8.
+
+    Raises:
+        BadRequestError: the parser did not come to its end.
+        MemoryError: it takes more memory than there is.
     """
-    parser = etree.HTMLParser(target=_Reader(max_characters), encoding="utf-8", no_network=True, remove_comments=True)
-    parsed: ParsedText = etree.fromstring(data or b"<html/>", parser)
+    # Without huge_tree, libxml2 silently ends at a text or an attribute of ten million bytes; the process has its own limits.
+    parser = etree.HTMLParser(
+        target=_Reader(max_characters), encoding="utf-8", no_network=True, remove_comments=True, huge_tree=True
+    )
+    parsed: ParsedText = etree.fromstring(data if data.strip() else b"<html/>", parser)
+    # Where libxml2 gave up in the middle, for want of memory or at a limit, it says so here only.
+    fatal = parser.error_log.filter_from_fatals()
+    if fatal:
+        if fatal[0].type == etree.ErrorTypes.ERR_NO_MEMORY:
+            raise MemoryError
+        raise BadRequestError("the page is too large or too damaged to be read to its end")
     return parsed
 
 

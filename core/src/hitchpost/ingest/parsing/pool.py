@@ -4,9 +4,9 @@ import asyncio
 import logging
 import math
 import os
+import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from contextlib import suppress
 
 from pydantic import ValidationError
 
@@ -77,7 +77,7 @@ class ParserPool:
     async def _take(self) -> Process:
         while self._idle:
             process = self._idle.pop()
-            if process.returncode is None:
+            if not _has_ended(process):
                 return process
             await self._end(process)
         return await self._start()
@@ -115,9 +115,20 @@ class ParserPool:
 
     async def _end(self, process: Process) -> None:
         self._all.discard(process)
-        with suppress(ProcessLookupError):
-            process.kill()
+        if not _has_ended(process):
+            # Not by asyncio, whose kill() may collect a process that ends by itself before the loop's own watcher does.
+            os.kill(process.pid, signal.SIGKILL)
         await process.wait()
+
+
+def _has_ended(process: Process) -> bool:
+    """Whether a process is gone, though asyncio may not know yet."""
+    if process.returncode is not None:
+        return True
+    try:
+        return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return True
 
 
 async def _write(process: Process, request: ParseRequest, data: bytes) -> None:

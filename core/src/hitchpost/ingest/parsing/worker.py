@@ -6,6 +6,7 @@ It takes its limits upon itself before it reads anything, and its host kills it 
 import os
 import resource
 import sys
+from pathlib import Path
 from typing import BinaryIO
 
 from hitchpost.errors import BadRequestError, UnsupportedError
@@ -15,7 +16,6 @@ from hitchpost.ingest.parsing.frames import ParseAnswer, ParseRequest, Refusal, 
 from hitchpost.ingest.parsing.parse import parse_bytes
 
 MAX_OPEN_FILES = 64
-KIB = 1024
 
 
 def main() -> None:
@@ -28,7 +28,7 @@ def main() -> None:
         request = ParseRequest.model_validate_json(frame[0])
         _limit_cpu(request.cpu_seconds)
         answer, text = _answer(request, frame[1])
-        answer.is_worn = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIB * 4 > memory_bytes
+        answer.is_worn = _address_space_bytes() * 2 > memory_bytes
         _send(answers, answer, text)
 
 
@@ -43,6 +43,14 @@ def _limit(memory_bytes: int) -> None:
         _, hard = resource.getrlimit(limit)
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(limit, (value, value))
+
+
+def _address_space_bytes() -> int:
+    """What RLIMIT_AS counts; 0 where the system doesn't tell it, as only Linux does."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    except OSError:
+        return 0
 
 
 def _limit_cpu(seconds: int) -> None:
