@@ -1,5 +1,6 @@
 """A provider in front of a fake Weaviate, with an inference that makes vectors of words."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
@@ -40,9 +41,14 @@ class WordInference:
         self.dimensions = {"words": DIMENSION, "small": 32}
         self.asked: list[int] = []
         """How many texts each call had."""
+        self.held_from: int | None = None
+        """From which call on vectors wait for `go_on`."""
+        self.go_on = asyncio.Event()
 
     async def embeddings(self, request: EmbeddingsRequest, context: RequestContext) -> EmbeddingsResponse:
         self.asked.append(len(request.contents))
+        if self.held_from is not None and len(self.asked) > self.held_from:
+            await self.go_on.wait()
         if request.model_id not in self.dimensions:
             raise NotFoundError(f"there is no model {request.model_id}")
         dimension = self.dimensions[request.model_id]

@@ -403,6 +403,25 @@ async def test_deletions_among_insertions_never_leave_half_a_document(
     assert len(kept(fake)) == sum(one.properties["chunk_count"] for one in records)
 
 
+async def test_deletion_during_an_insertion_leaves_its_chunks_alone(
+    make_bank: MakeBank, fake: FakeWeaviate, inference: WordInference, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(insertion, "CHUNKS_AT_A_TIME", 1)
+    bank = await make_bank()
+    await bank.insert({"d": LONG})
+    inference.held_from = len(inference.asked) + 1
+    again = asyncio.create_task(bank.insert({"d": LONG}))
+    await until(lambda: len(inference.asked) == (inference.held_from or 0) + 1)
+
+    gone = await deleted(bank, "d")
+    inference.go_on.set()
+    await again
+
+    [record] = kept(fake, "record")
+    assert gone == ["d"]
+    assert len(kept(fake)) == record.properties["chunk_count"] > 1
+
+
 async def test_objects_that_are_not_ours_are_a_bad_answer(make_bank: MakeBank, fake: FakeWeaviate) -> None:
     bank = await make_bank("keyword")
     await bank.insert({"d": "text"})
