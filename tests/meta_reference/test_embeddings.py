@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
-from hitchpost.api import CompletionRequest, EmbeddingsRequest, RequestContext
+from hitchpost.api import CompletionRequest, EmbeddingsRequest, Model, RequestContext
 from hitchpost.errors import BackendUnavailableError, BadRequestError, UnsupportedError
 from hitchpost.plugin import ProviderDeps
 from hitchpost_meta_reference.engine.tokenizer import load_tokenizer
@@ -183,6 +183,14 @@ async def test_llama_says_how_long_its_vectors_are(provider: MetaReferenceInfere
     [model] = await provider.list_models()
 
     assert (model.metadata["model_type"], model.metadata["embedding_dimension"]) == ("llm", 64)
+
+
+async def test_llama_may_be_registered_once_more_as_an_embedding_model(provider: MetaReferenceInference) -> None:
+    asked = Model(identifier="tiny-vectors", provider_resource_id="tiny", metadata={"model_type": "embedding"})
+
+    model = await provider.register_model(asked, None)
+
+    assert (model.metadata["model_type"], model.metadata["embedding_dimension"]) == ("embedding", 64)
 
 
 async def test_engine_that_dies_fails_its_request_and_is_started_again(minilm: MetaReferenceInference) -> None:
