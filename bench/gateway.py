@@ -202,11 +202,11 @@ async def measure_memory(folder: Path, cores: Cores) -> None:
         print("resident memory of the host, MiB, with 64 requests at a time")
         for name in WIRES:
             target = Target(ours, CHAT, asked(f"{name}-horse", stream=False))
-            await throughput(target, 2000, 64)
+            await throughput(target, 5000, 64)
             before = ours.rss_mib()
             await throughput(target, 10_000, 64)
             print(
-                f"  {WIRES[name].provider_type:20}{before:8.1f} after 2,000 requests, {ours.rss_mib():.1f} after 10,000 more"
+                f"  {WIRES[name].provider_type:20}{before:8.1f} after 5,000 requests, {ours.rss_mib():.1f} after 10,000 more"
             )
 
 
