@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from hitchpost.cli.main import program
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ["bedrock", "remote_ollama", "remote_openai", "remote_tgi"]
+PACKAGES = ["bedrock", "remote_ollama", "remote_openai", "remote_tgi", "weaviate"]
 PAGES = [ROOT / "plugins" / package / "README.md" for package in PACKAGES]
 BLOCK = re.compile(r"^```yaml\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 RUN_CONFIGS = [
