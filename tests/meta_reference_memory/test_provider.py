@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -351,3 +353,11 @@ async def test_event_loop_goes_on_while_much_is_inserted_and_asked(opened: OpenA
 
     assert beats > 100
     assert (await bank.count())[0] == 60
+
+
+def test_pytorch_is_not_loaded() -> None:
+    code = "import sys, hitchpost_meta_reference.memory.provider; print('torch' in sys.modules, 'numpy' in sys.modules)"
+
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+    assert said.split() == ["False", "True"]

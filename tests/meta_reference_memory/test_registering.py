@@ -175,6 +175,20 @@ async def test_banks_registered_and_ended_side_by_side_end_as_the_last_call_says
     assert bank_files(tmp_path) == []
 
 
+async def test_bank_that_ends_during_an_insertion_takes_no_more_of_it(opened: OpenAny, tmp_path: Path) -> None:
+    bank = await opened(keyword())
+    inserting = asyncio.create_task(bank.insert({f"d{number:05}": "text" for number in range(2000)}))
+    while not (await bank.count())[0]:
+        await asyncio.sleep(0.001)
+
+    await bank.provider.unregister_memory_bank(bank.resource, CONTEXT)
+    reports = await inserting
+
+    assert reports[0].error is None
+    assert "not inserted: there is no memory bank 'b' any more" in (reports[-1].error or "")
+    assert bank_files(tmp_path) == []
+
+
 async def test_damaged_bank_is_refused_while_the_others_serve_and_is_never_thrown_away(
     opened: OpenAny, start: Start, tmp_path: Path
 ) -> None:

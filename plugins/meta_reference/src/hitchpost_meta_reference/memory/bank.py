@@ -255,11 +255,12 @@ class Bank:
 
     def finish_scrubbing(self) -> bool:
         """After the merging: empty the log, which holds old pages; False: more was deleted meanwhile, or readers kept the log."""
-        if self._merged_deletions != self._deletions:
-            return False
-        with self.file.writing() as connection:
-            connection.execute("UPDATE bank SET has_traces = 0")
-        self.has_traces = not self.file.truncate_log()
+        is_all = self._merged_deletions == self._deletions
+        if is_all:
+            with self.file.writing() as connection:
+                connection.execute("UPDATE bank SET has_traces = 0")
+        is_emptied = self.file.truncate_log()
+        self.has_traces = not (is_all and is_emptied)
         return not self.has_traces
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -40,7 +40,8 @@ class Insertion:
 
     Args:
         banks: those that are open.
-        one: the bank, used for as long as this runs.
+        name: the provider's, of the bank.
+        changed: called after each change of the bank.
         ingestor: reads and cuts.
         embedder: makes the vectors; None: the bank has none.
         cut: how documents become chunks.
@@ -52,8 +53,9 @@ class Insertion:
     def __init__(
         self,
         banks: OpenBanks,
-        one: OpenBank,
+        name: str,
         *,
+        changed: Callable[[OpenBank], None],
         ingestor: Ingestor,
         embedder: BankEmbedder | None,
         cut: Cut,
@@ -62,7 +64,8 @@ class Insertion:
         context: RequestContext,
     ) -> None:
         self._banks = banks
-        self._one = one
+        self._name = name
+        self._changed = changed
         self._ingestor = ingestor
         self._embedder = embedder
         self._cut = cut
@@ -104,8 +107,7 @@ class Insertion:
         expires_at = None if self._ttl_s is None else time.time() + self._ttl_s
         ready = [(documents[number], read[number], vectors.get(number), expires_at) for number in going]
         if going:
-            write = partial(_write, ready=ready, limits=self._limits)
-            for number, went_in in zip(going, await self._banks.change(self._one, write), strict=True):
+            for number, went_in in zip(going, await self._write(ready), strict=True):
                 if not went_in:
                     errors[number] = (
                         f"the bank is full: it takes {self._limits.max_documents:,} documents and {self._limits.max_chunks:,} "
@@ -117,6 +119,14 @@ class Insertion:
             else DocumentReport(document_id=document.document_id, chunk_count=len(read[number].chunks))
             for number, document in enumerate(documents)
         ]
+
+    async def _write(self, ready: "Sequence[_Ready]") -> list[bool]:
+        # Used only meanwhile, so that whoever ends the bank waits for these documents and not for all of the request's.
+        async with self._banks.using(self._name) as one:
+            try:
+                return await self._banks.change(one, partial(_write, ready=ready, limits=self._limits))
+            finally:
+                self._changed(one)
 
     async def _read(self, document: MemoryBankDocument) -> IngestedDocument:
         if len(json.dumps(document.metadata)) > MAX_METADATA_CHARACTERS:

@@ -1,8 +1,6 @@
 """What serves memory as `inline::sqlite` and `inline::faiss`."""
 
 import asyncio
-import os
-import shutil
 import uuid
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -18,7 +16,6 @@ from hitchpost.api import (
     InsertDocumentsRequest,
     InsertDocumentsResponse,
     InterleavedContent,
-    KeywordMemoryBank,
     ListDocumentsRequest,
     ListDocumentsResponse,
     MemoryBank,
@@ -33,8 +30,6 @@ from hitchpost.api import (
 )
 from hitchpost.errors import (
     BackendUnavailableError,
-    BadRequestError,
-    ConflictError,
     HitchpostError,
     NotFoundError,
     UnsupportedError,
@@ -44,18 +39,15 @@ from hitchpost.ingest import BankEmbedder, Ingestor
 from hitchpost.plugin import MemoryProvider, Metric, ProviderDeps
 from hitchpost_meta_reference.memory.bank import Bank, Found, Search
 from hitchpost_meta_reference.memory.bank_file import BankHeader
+from hitchpost_meta_reference.memory.bank_types import BANK_TYPES, check_overlap, check_same, cut_of
 from hitchpost_meta_reference.memory.config import MemoryConfig
 from hitchpost_meta_reference.memory.indexing import Indexing
-from hitchpost_meta_reference.memory.insertion import Cut, Insertion
+from hitchpost_meta_reference.memory.insertion import Insertion
 from hitchpost_meta_reference.memory.open_banks import OpenBank, OpenBanks
 from hitchpost_meta_reference.memory.records import BankLimits
+from hitchpost_meta_reference.memory.surroundings import check_sqlite, find_folder_problem
 from hitchpost_meta_reference.memory.upkeep import Upkeep
 from hitchpost_meta_reference.memory.vectors import unit_vectors
-
-BANK_TYPES = ("vector", "keyword", "keyvalue")
-KEYWORD_CHUNK_TOKENS = 512
-"""Into chunks of so many tokens a keyword bank cuts its documents; they don't overlap."""
-MIN_FREE_BYTES = 32 * 1024 * 1024
 
 
 class EmbeddedMemory(MemoryProvider[MemoryConfig]):
@@ -85,6 +77,7 @@ class EmbeddedMemory(MemoryProvider[MemoryConfig]):
 
     async def start(self) -> None:
         """Take the folder, and begin to look after the banks."""
+        await asyncio.to_thread(check_sqlite)
         await self._banks.start()
         await self._ingestor.start()
         self._indexing.start()
@@ -99,7 +92,7 @@ class EmbeddedMemory(MemoryProvider[MemoryConfig]):
 
     async def health(self) -> None:
         """Raises where nothing could be written."""
-        problem = await asyncio.to_thread(_folder_problem, self._folder)
+        problem = await asyncio.to_thread(find_folder_problem, self._folder)
         if problem is not None:
             raise BackendUnavailableError(problem, provider_id=self.deps.provider_id)
 
@@ -131,7 +124,7 @@ class EmbeddedMemory(MemoryProvider[MemoryConfig]):
         header = await self._header(memory_bank, context)
         async with self._registering, self._banks.using(memory_bank.provider_resource_id, header) as one:
             if header is not None:
-                _check_same(one.its.header, header)
+                check_same(one.its.header, header)
             await self._banks.change(one, lambda bank: bank.add_registration(memory_bank.identifier))
             self._upkeep.notice(one)
 
@@ -169,7 +162,7 @@ class EmbeddedMemory(MemoryProvider[MemoryConfig]):
             )
         if not isinstance(bank, VectorMemoryBank):
             return BankHeader(name=name, bank_type=bank_type)
-        _check_overlap(bank)
+        check_overlap(bank)
         own = RequestContext(request_id=f"memory-bank-{uuid.uuid4().hex}")
         try:
             dimension = await self._embedder(bank).dimension(context or own)
@@ -194,24 +187,18 @@ class EmbeddedMemory(MemoryProvider[MemoryConfig]):
     ) -> InsertDocumentsResponse:
         """Put documents into a bank; what was reported as in is on disk."""
         bank = self._bank(request.bank_id, context)
-        is_vector = isinstance(bank, VectorMemoryBank)
-        async with self._banks.using(bank.provider_resource_id) as one:
-            insertion = Insertion(
-                self._banks,
-                one,
-                ingestor=self._ingestor,
-                embedder=self._embedder(bank) if isinstance(bank, VectorMemoryBank) else None,
-                cut=_cut(bank),
-                limits=self._limits,
-                ttl_s=request.ttl_seconds,
-                context=context,
-            )
-            try:
-                reports = await insertion.run(request.documents)
-            finally:
-                self._upkeep.notice(one)
-                if is_vector:
-                    self._indexing.consider(one)
+        insertion = Insertion(
+            self._banks,
+            bank.provider_resource_id,
+            changed=self._look_after,
+            ingestor=self._ingestor,
+            embedder=self._embedder(bank) if isinstance(bank, VectorMemoryBank) else None,
+            cut=cut_of(bank),
+            limits=self._limits,
+            ttl_s=request.ttl_seconds,
+            context=context,
+        )
+        reports = await insertion.run(request.documents)
         refused = sum(report.error is not None for report in reports)
         self._refused += refused
         self._inserted += len(reports) - refused
@@ -284,10 +271,13 @@ class EmbeddedMemory(MemoryProvider[MemoryConfig]):
             return open_bank.search(asked)
 
         async with self._banks.using(bank.provider_resource_id) as one:
-            if is_vector:
-                await self._banks.load(one)
-                self._indexing.consider(one)
+            await self._banks.load(one)
+            self._indexing.consider(one)
             return await self._banks.read(one, search)
+
+    def _look_after(self, one: OpenBank) -> None:
+        self._upkeep.notice(one)
+        self._indexing.consider(one)
 
     def _bank(self, bank_id: str, context: RequestContext) -> MemoryBank:
         if not isinstance(context.resource, MemoryBank):
@@ -301,54 +291,8 @@ class EmbeddedMemory(MemoryProvider[MemoryConfig]):
         return BankEmbedder(self.deps.inference, self.deps.models, bank.embedding_model)
 
 
-def _check_same(kept: BankHeader, wanted: BankHeader) -> None:
-    """Raises ConflictError where a bank's file holds something else than what is registered."""
-    what_to_do = "Register it under another provider_memory_bank_id and insert again, or unregister the old bank first, which deletes it"
-    if kept.bank_type != wanted.bank_type:
-        raise ConflictError(
-            f"memory bank {quoted(wanted.name)} is there already, as a {kept.bank_type} bank. {what_to_do}",
-            param="params",
-        )
-    if kept.embedding_model != wanted.embedding_model:
-        raise ConflictError(
-            f"the vectors in memory bank {quoted(wanted.name)} are of the model {quoted(kept.embedding_model)}, and those of "
-            f"{quoted(wanted.embedding_model)} can't be compared with them. {what_to_do}",
-            param="params.embedding_model",
-        )
-    if kept.dimension != wanted.dimension:
-        raise ConflictError(
-            f"the vectors in memory bank {quoted(wanted.name)} have {kept.dimension} numbers, and those of "
-            f"{quoted(wanted.embedding_model)} now have {wanted.dimension}. {what_to_do}",
-            param="params.embedding_model",
-        )
-
-
-def _check_overlap(bank: VectorMemoryBank) -> None:
-    overlap = bank.overlap_size_in_tokens
-    if overlap is not None and overlap >= bank.chunk_size_in_tokens:
-        raise BadRequestError(
-            f"params.overlap_size_in_tokens is {overlap}; it must be less than chunk_size_in_tokens, which is {bank.chunk_size_in_tokens}",
-            param="params.overlap_size_in_tokens",
-        )
-
-
-def _cut(bank: MemoryBank) -> Cut:
-    if isinstance(bank, VectorMemoryBank):
-        overlap = bank.overlap_size_in_tokens
-        return Cut(bank.chunk_size_in_tokens, bank.chunk_size_in_tokens // 4 if overlap is None else overlap)
-    return Cut(KEYWORD_CHUNK_TOKENS, 0) if isinstance(bank, KeywordMemoryBank) else Cut(None, 0)
-
-
 def _texts(query: InterleavedContent) -> Sequence[str]:
     return [item for item in content_items(query) if isinstance(item, str)]
-
-
-def _folder_problem(folder: Path) -> str | None:
-    if not os.access(folder, os.W_OK | os.X_OK):
-        return "the folder for memory banks can't be written"
-    if shutil.disk_usage(folder).free < MIN_FREE_BYTES:
-        return "the disk with the memory banks is nearly full; free space or unregister banks"
-    return None
 
 
 __all__ = ["EmbeddedMemory"]
