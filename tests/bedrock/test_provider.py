@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from hitchpost.api import (
     ChatCompletionRequest,
@@ -24,6 +25,7 @@ from hitchpost.api import (
     Usage,
 )
 from hitchpost.errors import BadRequestError, NotFoundError, UnauthenticatedError, UnsupportedError
+from hitchpost_bedrock.aws.credentials import AwsProviderData
 from hitchpost_bedrock.inference.provider import BedrockInference
 from tests.bedrock.conftest import LLAMA, MakeProvider, asking, keys_of
 from tests.fakes.bedrock.server import FakeBedrock
@@ -414,3 +416,21 @@ async def test_embeddings_that_can_not_be_are_refused_by_name(
         await provider.embeddings(EmbeddingsRequest(model_id="m", **fields), asking(model))
 
     assert failed.value.param == param  # type: ignore[attr-defined]
+
+
+async def test_model_is_registered_without_credentials_for_callers_who_bring_theirs(
+    open_provider: BedrockInference,
+) -> None:
+    asked = Model(identifier="m", provider_id="bedrock", provider_resource_id="Llama3.1-8B-Instruct")
+
+    registered = await open_provider.register_model(asked, None)
+
+    context = asking(registered.provider_resource_id, data=keys_of("AKIAANN"))
+    answer = await open_provider.chat_completion(chat(text="hi"), context)
+    assert (await open_provider.list_models(), answer.choices[0].text) == ([], "You said: hi [AKIAANN]")
+
+
+@pytest.mark.parametrize("field", ["aws_access_key_id", "aws_session_token"])
+def test_credentials_that_no_header_can_hold_are_refused_by_their_field(field: str) -> None:
+    with pytest.raises(ValidationError, match=f"{field}\n.*without spaces and line breaks"):
+        AwsProviderData.model_validate({**keys_of("AKIAANN"), field: "AKIA\r\nX-Other: 1"})

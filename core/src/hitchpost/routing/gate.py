@@ -213,7 +213,7 @@ class ProviderGate:
             return self.provider_data.model_validate(context.raw_provider_data)
         except ValidationError as error:
             wrong = "; ".join(
-                f"{quoted('.'.join(map(str, problem_location(detail))), '')} {problem_words(detail)}"
+                f"{quoted('.'.join(map(str, problem_location(detail))), '')} {problem_words(detail)}".lstrip()
                 for detail in error.errors(include_url=False, include_input=False)
             )
             raise BadRequestError(

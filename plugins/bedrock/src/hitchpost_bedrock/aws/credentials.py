@@ -3,11 +3,21 @@
 from dataclasses import dataclass, field
 from typing import Annotated, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
 BLANK_IS_NONE = BeforeValidator(lambda value: None if value == "" else value)
 """A placeholder whose variable isn't set gives an empty text."""
+
+
+def _in_one_word(secret: SecretStr | None) -> SecretStr | None:
+    text = "" if secret is None else secret.get_secret_value()
+    if not (text.isascii() and text.isprintable()) or " " in text:
+        raise ValueError("must be ASCII without spaces and line breaks: it goes into a header")
+    return secret
+
+
 Secret = Annotated[SecretStr | None, BLANK_IS_NONE]
+SentSecret = Annotated[SecretStr | None, AfterValidator(_in_one_word), BLANK_IS_NONE]
 Region = Annotated[str, Field(pattern=r"^[a-z]{2,4}(-[a-z]{1,12}){1,3}-\d{1,2}$")]
 """Such as `us-east-1`. It becomes part of a host name, so nothing else gets through."""
 
@@ -17,11 +27,11 @@ class AwsKeys(BaseModel):
 
     model_config = ConfigDict(hide_input_in_errors=True, use_attribute_docstrings=True)
 
-    aws_access_key_id: Secret = None
+    aws_access_key_id: SentSecret = None
     """Absent: whatever boto3 finds in the environment, the profile, or the machine's role."""
     aws_secret_access_key: Secret = None
     """The other half of `aws_access_key_id`."""
-    aws_session_token: Secret = None
+    aws_session_token: SentSecret = None
     """Only for temporary keys."""
 
     @model_validator(mode="after")

@@ -11,6 +11,7 @@ from botocore.exceptions import (
     ClientError,
     ConnectTimeoutError,
     CredentialRetrievalError,
+    EndpointConnectionError,
     HTTPClientError,
     NoAuthTokenError,
     NoCredentialsError,
@@ -38,6 +39,11 @@ from hitchpost.errors import (
     UnauthenticatedError,
     quoted,
 )
+
+
+class NoAwsCredentialsError(UnauthenticatedError):
+    """Nobody gave credentials: neither the config nor the environment, a profile, a role or the caller."""
+
 
 MAX_SAID_CHARS = 400
 NOT_READY_RETRY_AFTER_S = 10.0
@@ -110,7 +116,7 @@ def _translated(error: Exception) -> HitchpostError:
         case ClientError():
             return _refusal(error)
         case NoCredentialsError() | PartialCredentialsError() | CredentialRetrievalError():
-            return UnauthenticatedError(
+            return NoAwsCredentialsError(
                 "no AWS credentials were found; give aws_access_key_id and aws_secret_access_key in the config or the provider data, "
                 "or have them in the environment, a profile or a role"
             )
@@ -124,7 +130,7 @@ def _translated(error: Exception) -> HitchpostError:
             return BackendUnavailableError("Bedrock could not be reached within connect_timeout")
         case ResponseStreamingError() | HTTPError():
             return BadBackendAnswerError("the connection to Bedrock broke in the middle of the answer")
-        case HTTPClientError():
+        case HTTPClientError() | EndpointConnectionError():
             return BackendUnavailableError(
                 f"Bedrock can't be reached ({type(error).__name__}); see region_name, endpoint_url and the network"
             )
@@ -180,4 +186,4 @@ def _said(text: str) -> str:
     return text if len(text) <= MAX_SAID_CHARS else text[:MAX_SAID_CHARS] + "…"
 
 
-__all__ = ["translated_errors"]
+__all__ = ["NoAwsCredentialsError", "translated_errors"]

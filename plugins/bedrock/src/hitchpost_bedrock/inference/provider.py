@@ -31,6 +31,7 @@ from hitchpost.errors import BackendUnavailableError, BadRequestError, Hitchpost
 from hitchpost.plugin import InferenceProvider, ProviderDeps, collect_chat, collect_completion
 from hitchpost_bedrock.aws.clients import AwsClients, Service
 from hitchpost_bedrock.aws.credentials import AwsProviderData, Identity
+from hitchpost_bedrock.aws.errors import NoAwsCredentialsError
 from hitchpost_bedrock.aws.workers import Workers
 from hitchpost_bedrock.inference.chat_events import ChatEvents, whole_answer
 from hitchpost_bedrock.inference.chat_request import converse_arguments
@@ -118,6 +119,9 @@ class BedrockInference(InferenceProvider[BedrockInferenceConfig]):
             models = await self._workers(self._control).run(lambda: listed_models(client))
         except PermissionDeniedError:
             self.log.info("these AWS credentials may not list models; register those that you use")
+            return None
+        except NoAwsCredentialsError:
+            self.log.info("there are no AWS credentials to list models with; callers must bring theirs")
             return None
         if is_own:
             self._listing = (time.monotonic() + LISTING_KEPT_S, models)
