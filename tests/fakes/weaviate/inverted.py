@@ -1,6 +1,7 @@
 """Words: how the fake cuts texts, filters objects and scores them by BM25."""
 
 import math
+import operator as operators
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -33,11 +34,11 @@ def tokens(text: str, tokenization: str) -> list[str]:
 def matches(filters: base_pb2.Filters, collection: Collection, stored: Stored) -> bool:
     """Whether a filter lets an object through."""
     operator = filters.operator
-    if operator == Operator.OPERATOR_AND:
+    if operator == _AND:
         return all(matches(one, collection, stored) for one in filters.filters)
-    if operator == Operator.OPERATOR_OR:
+    if operator == _OR:
         return any(matches(one, collection, stored) for one in filters.filters)
-    if operator == Operator.OPERATOR_NOT:
+    if operator == _NOT:
         return not matches(filters.filters[0], collection, stored)
     name = filters.target.property
     if name == "_id":
@@ -70,19 +71,23 @@ def _wanted(filters: base_pb2.Filters) -> list[Any]:
     return list(value.values) if kind and kind.endswith("_array") else [value]
 
 
+_TESTS: dict[int, Callable[[Any, Any], bool]] = {
+    Operator.OPERATOR_EQUAL: operators.eq,
+    Operator.OPERATOR_NOT_EQUAL: operators.ne,
+    Operator.OPERATOR_GREATER_THAN: operators.gt,
+    Operator.OPERATOR_GREATER_THAN_EQUAL: operators.ge,
+    Operator.OPERATOR_LESS_THAN: operators.lt,
+    Operator.OPERATOR_LESS_THAN_EQUAL: operators.le,
+    Operator.OPERATOR_CONTAINS_ANY: operators.eq,
+}
+_AND, _OR, _NOT = Operator.OPERATOR_AND, Operator.OPERATOR_OR, Operator.OPERATOR_NOT
+
+
 def _compare(operator: int, values: Sequence[Any], wanted: Sequence[Any]) -> bool:
-    tests: dict[int, Callable[[Any], bool]] = {
-        Operator.OPERATOR_EQUAL: lambda value: value == wanted[0],
-        Operator.OPERATOR_NOT_EQUAL: lambda value: value != wanted[0],
-        Operator.OPERATOR_GREATER_THAN: lambda value: value > wanted[0],
-        Operator.OPERATOR_GREATER_THAN_EQUAL: lambda value: value >= wanted[0],
-        Operator.OPERATOR_LESS_THAN: lambda value: value < wanted[0],
-        Operator.OPERATOR_LESS_THAN_EQUAL: lambda value: value <= wanted[0],
-        Operator.OPERATOR_CONTAINS_ANY: lambda value: value in wanted,
-    }
-    if operator not in tests:
+    if operator not in _TESTS:
         raise Refused(f"unsupported operator {operator}")
-    return any(map(tests[operator], values))
+    test = _TESTS[operator]
+    return any(test(value, one) for value in values for one in wanted)
 
 
 def bm25(collection: Collection, objects: Iterable[Stored], query: str, properties: Sequence[str]) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """Searches of the fake: by vector, by words, by both, or by filter alone."""
 
 import math
+import operator
 from collections.abc import Sequence
 
 from weaviate.proto.v1 import base_search_pb2, search_get_pb2
@@ -99,11 +100,11 @@ def _sorted(objects: list[Stored], request: search_get_pb2.SearchRequest) -> lis
 
 
 def _dot(one: Sequence[float], other: Sequence[float]) -> float:
-    return -math.fsum(a * b for a, b in zip(one, other, strict=True))
+    return -sum(map(operator.mul, one, other))
 
 
 def _cosine(one: Sequence[float], other: Sequence[float]) -> float:
-    lengths = math.sqrt(math.fsum(a * a for a in one)) * math.sqrt(math.fsum(b * b for b in other))
+    lengths = math.hypot(*one) * math.hypot(*other)
     return 1.0 + (_dot(one, other) / lengths if lengths else 0.0)
 
 
