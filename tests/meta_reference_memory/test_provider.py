@@ -12,7 +12,9 @@ import pytest
 from hitchpost.errors import BackendUnavailableError, BadRequestError, NotFoundError, UnsupportedError
 from hitchpost_meta_reference.memory import indexing
 from hitchpost_meta_reference.memory.config import FaissMemoryConfig
+from hitchpost_meta_reference.memory.declarations import memory_presets
 from hitchpost_meta_reference.memory.insertion import DOCUMENTS_AT_A_TIME
+from hitchpost_meta_reference.plugin import presets, provider_specs
 from tests.meta_reference_memory.conftest import OpenAny, Start
 from tests.meta_reference_memory.providers import (
     WordModels,
@@ -361,3 +363,11 @@ def test_pytorch_is_not_loaded() -> None:
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
 
     assert said.split() == ["False", "True"]
+
+
+def test_preset_is_the_provider_with_nothing_configured() -> None:
+    [preset] = memory_presets()
+
+    assert (preset.name, preset.provider_id, preset.config) == ("sqlite", "sqlite", {})
+    assert preset.provider_type in [spec.provider_type for spec in provider_specs()]
+    assert preset in presets()
