@@ -327,6 +327,28 @@ async def test_broken_answer_is_the_servers_fault(answer: bytes, fetching: Inges
             await fetching.read(document(server.url), chunk_size=10)
 
 
+@pytest.mark.parametrize(
+    "head",
+    [b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n"],
+    ids=["headers", "trailers"],
+)
+async def test_headers_without_an_end_are_left_at_the_limit(head: bytes, fetching: Ingestor) -> None:
+    sent = 0
+
+    async def never_ends(exchange: Exchange) -> None:
+        nonlocal sent
+        await exchange.write(head)
+        while True:
+            await exchange.write(b"X-Name: value\r\n" * 1000)
+            sent += 15_000
+
+    async with RawServer(never_ends) as server:
+        with pytest.raises(BackendUnavailableError, match="headers that are too long"):
+            await fetching.read(document(server.url), chunk_size=10)
+
+    assert sent < 16 * MIB
+
+
 async def test_server_that_is_not_there_cannot_be_reached(fetching: Ingestor) -> None:
     async with RawServer(b"") as server:
         url = server.url
