@@ -72,11 +72,14 @@ def test_wrong_file_is_refused_with_what_to_do_and_left_as_it_is(
 
 def test_damage_that_shows_later_is_said_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = closed_bank(tmp_path)
-    overwrite(path, 8192 * 2, b"\xff" * (path.stat().st_size - 8192 * 2))
     monkeypatch.setattr("hitchpost_meta_reference.memory.bank_file.MAX_CHECKED_BYTES", 0)
+    bank = open_bank(tmp_path)
+    overwrite(path, 8192 * 2, b"\xff" * (path.stat().st_size - 8192 * 2))
 
     with pytest.raises(BackendUnavailableError, match="damaged"):
-        ask(open_bank(tmp_path), "Norway", "hybrid")
+        ask(bank, "Norway", "hybrid")
+
+    bank.file.close()
 
 
 def test_file_is_for_its_owner_only(tmp_path: Path) -> None:

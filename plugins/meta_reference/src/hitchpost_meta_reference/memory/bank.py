@@ -70,17 +70,25 @@ class Bank:
         self.matrix: VectorMatrix | None = None
         """Of a vector bank, once it was loaded."""
         self.index: ApproximateIndex | None = None
-        with self.file.reading() as connection:
-            row = connection.execute("SELECT name, bank_type, embedding_model, dimension FROM bank").fetchone()
-            self.header = BankHeader(name=row[0], bank_type=row[1], embedding_model=row[2], dimension=row[3])
-            self.next_expiry = reading.next_expiry(connection)
-            """When the next document expires, in seconds since 1970; None: none does."""
-            self.document_count, self.chunk_count, has_traces = connection.execute(
-                "SELECT document_count, chunk_count, has_traces FROM bank"
-            ).fetchone()
-        self.has_traces = bool(has_traces)
+        self.next_expiry: float | None = None
+        """When the next document expires, in seconds since 1970; None: none does."""
+        self.has_traces = False
         """Whether something that was deleted may still be read from the file's bytes."""
         self._deletions = self._merged_deletions = 0
+        try:
+            self._read_state()
+        except BaseException:
+            self.file.close()
+            raise
+
+    def _read_state(self) -> None:
+        with self.file.reading() as connection:
+            *kept, self.document_count, self.chunk_count, has_traces = connection.execute(
+                "SELECT name, bank_type, embedding_model, dimension, document_count, chunk_count, has_traces FROM bank"
+            ).fetchone()
+            self.next_expiry = reading.next_expiry(connection)
+        self.header = BankHeader(name=kept[0], bank_type=kept[1], embedding_model=kept[2], dimension=kept[3])
+        self.has_traces = bool(has_traces)
 
     @property
     def has_words(self) -> bool:
