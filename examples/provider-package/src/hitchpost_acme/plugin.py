@@ -11,7 +11,6 @@ def provider_specs() -> list[ProviderSpec]:
     return [
         ProviderSpec(
             api=Api.inference,
-            # `remote::acme` for an adapter of a server.
             provider_type="inline::acme",
             config="hitchpost_acme.config:AcmeConfig",
             factory="hitchpost_acme.provider:AcmeInference",
