@@ -157,11 +157,19 @@ class Harness:
         given = {key: value for key, value in arguments.items() if has_all or key in wanted}
         return await self.within(implementation(**given), f"{name}()")
 
-    async def _deps(self, state_dir: Path) -> ProviderDeps:
-        needed = (*self.spec.needs, *self.spec.uses)
-        if needed and self._neighbours is None:
+    async def start_surroundings(self) -> None:
+        """Start what stays for all checks: the author's backend, and the providers that this one calls."""
+        await self.config()
+        if self._needed and self._neighbours is None:
             self._neighbours = await self._start_stack({})
-        routers = {api.value: _find_router(self._neighbours, api) for api in needed} if self._neighbours else {}
+
+    @property
+    def _needed(self) -> tuple[Api, ...]:
+        return (*self.spec.needs, *self.spec.uses)
+
+    async def _deps(self, state_dir: Path) -> ProviderDeps:
+        await self.start_surroundings()
+        routers = {api.value: _find_router(self._neighbours, api) for api in self._needed} if self._neighbours else {}
         return ProviderDeps(
             provider_id=PROVIDER_ID,
             state_dir=state_dir,

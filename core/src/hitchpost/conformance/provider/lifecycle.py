@@ -27,7 +27,7 @@ class LifecycleChecks(ConformanceBase):
     )
     async def test_factory_makes_a_provider_outside_of_the_event_loop(self, harness: Harness) -> None:
         """The factory makes a provider with every method of its API, in a thread and without holding anything yet."""
-        await harness.config()
+        await harness.start_surroundings()
         before = take_stock()
         provider = await harness.build()
         protocol = PROTOCOLS.get(harness.spec.api)
@@ -59,7 +59,7 @@ class LifecycleChecks(ConformanceBase):
     )
     async def test_stopping_lets_go_of_everything(self, harness: Harness) -> None:
         """After start(), a request and stop(), no task, thread, child process or socket of the provider is left."""
-        await harness.config()
+        await harness.start_surroundings()
         await harness.stop_stack()
         before = await stock_at_rest()
         async with harness.started() as provider:
@@ -86,7 +86,7 @@ class LifecycleChecks(ConformanceBase):
     )
     async def test_stopping_ends_half_a_start(self, harness: Harness) -> None:
         """Without start(), and after a start() that was cancelled at any of several moments, stop() ends and nothing is left."""
-        await harness.config()
+        await harness.start_surroundings()
         await harness.stop_stack()
         before = await stock_at_rest()
         unstarted = await harness.build()
