@@ -49,6 +49,15 @@ async def test_registered_model_can_be_listed_got_and_unregistered(models: Any) 
     assert await models.get_model(GetModelRequest(identifier="m"), CONTEXT) is None
 
 
+async def test_embedding_models_are_listed_last(models: Any) -> None:
+    for name, metadata in (("vectors", {"model_type": "embedding"}), ("talker", {}), ("other", {"model_type": "llm"})):
+        await models.register_model(RegisterModelRequest(model_id=name, metadata=metadata), CONTEXT)
+
+    listed = await models.list_models(NoArguments(), CONTEXT)
+
+    assert [model.identifier for model in listed] == ["talker", "other", "vectors"]
+
+
 async def test_same_model_again_answers_the_stored_one(models: Any) -> None:
     first = await models.register_model(RegisterModelRequest(model_id="m", metadata={"a": 1}), CONTEXT)
 

@@ -90,8 +90,8 @@ class RegisteredModels(RegisteredResources[Model]):
     kind = Model
 
     async def list_models(self, request: NoArguments, context: RequestContext) -> list[Model]:
-        """Every model that a request may name."""
-        return self._list()
+        """Every model that a request may name, embedding models last: many clients take the first model of the list to talk to."""
+        return sorted(self._list(), key=lambda model: model.metadata.get("model_type") == "embedding")
 
     async def get_model(self, request: GetModelRequest, context: RequestContext) -> Model | None:
         """One model by its registered identifier, or None."""
