@@ -218,6 +218,7 @@ async def test_redirects_without_an_end_are_left(fetching: Ingestor) -> None:
     [
         "http://169.254.169.254/latest/meta-data/", "//169.254.169.254/", "http://[::ffff:a9fe:a9fe]/", "http://10.0.0.1/", "file:///etc/passwd",
         "ftp://example.org/", "gopher://127.0.0.1/", "data:text/plain,x", "http://user:word@127.0.0.1/", "http://[",
+        "http://a..b/", f"http://{'a' * 64}.example/",
     ],
 )  # fmt: skip
 async def test_redirect_to_a_forbidden_place_is_refused(target: str, fetching: Ingestor) -> None:

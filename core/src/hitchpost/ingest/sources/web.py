@@ -192,6 +192,8 @@ def _sound(url: URL) -> URL:
         raise BadRequestError("a document's URL must not hold a user or a password", param="content")
     if not url.raw_host or url.port == 0:
         raise BadRequestError("the document's URL names no host", param="content")
+    # As the resolver will encode it: labels that are empty or too long are a ValueError here.
+    url.raw_host.encode("idna")
     return url.with_fragment(None)
 
 
