@@ -24,7 +24,7 @@ class BedrockKit(InferenceConformance):
     provider_type = "remote::bedrock"
     embedding_metadata: ClassVar[Mapping[str, Any]] = {"embedding_dimension": 1024}
     provider_data: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        mark: {"aws_access_key_id": mark, "aws_secret_access_key": "not so secret", "aws_session_token": f"of {mark}"}
+        mark: {"aws_access_key_id": mark, "aws_secret_access_key": "not so secret", "aws_session_token": f"of-{mark}"}
         for mark in ("ASIAANN", "ASIABEA")
     }
     patience_s = 15.0

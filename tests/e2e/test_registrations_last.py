@@ -191,8 +191,10 @@ def test_store_that_can_not_be_used_ends_the_start_and_is_left_as_it_is(
 
 def test_host_without_a_run_config_remembers_too(tmp_path: Path) -> None:
     with HostProcess(tmp_path) as host, LlamaStackClient(base_url=host.url, max_retries=0, timeout=60) as client:
-        [listed] = [model for model in client.models.list() if "/" not in model.identifier]
-        client.models.register(model_id="mine", provider_model_id=listed.provider_resource_id)
+        first = client.models.list()[0]
+        client.models.register(
+            model_id="mine", provider_id=first.provider_id, provider_model_id=first.provider_resource_id
+        )
     with HostProcess(tmp_path) as host:
         found = {model["identifier"] for model in json.loads(host.get("/alpha/models/list"))}
 
