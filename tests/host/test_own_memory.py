@@ -105,6 +105,7 @@ async def test_insertion_into_a_bank_that_is_not_there_is_a_404(background: bool
     [
         ({}, "documents"),
         ({"documents": [{"document_id": "d"}]}, "documents.0.content"),
+        ({"documents": [{"document_id": "d", "content": {"uri": "ftp://example.org"}}]}, "documents.0.content.uri"),
         ({"documents": [], "ttl_seconds": 0}, "ttl_seconds"),
         ({"documents": [], "background": "maybe"}, "background"),
     ],

@@ -154,7 +154,7 @@ def _refuse(error: ValidationError, place: str, sent: bytes | dict[str, str]) ->
         said = by_path.setdefault(_path_in(value, problem_location(detail), detail["type"]), [])
         if words not in said:
             said.append(words)
-    param = _deepest(list(by_path))
+    param = _deepest(by_path)
     subject = param or f"the request's {place}"
     message = f"{subject} {', or '.join(by_path[param])}"
     more = len(by_path) - 1
@@ -163,12 +163,14 @@ def _refuse(error: ValidationError, place: str, sent: bytes | dict[str, str]) ->
     raise InvalidRequestError(problems, message, param or None) from None
 
 
-def _deepest(paths: Sequence[str]) -> str:
-    """The first path, or the longest below it: of a union's members, the one that fits furthest tells most."""
-    first = paths[0]
-    return max(
-        (path for path in paths if path == first or path.startswith(f"{first}.")), key=lambda path: path.count(".")
-    )
+def _deepest(said: Mapping[str, Sequence[str]]) -> str:
+    """The first path, or the longest below it: of a union's members, the one that fits furthest tells most.
+
+    What was sent and is wrong tells more than what another member would have had.
+    """
+    first = next(iter(said))
+    below = [path for path in said if path == first or path.startswith(f"{first}.")]
+    return max(below, key=lambda path: (path.count("."), said[path] != ["is missing"]))
 
 
 def _path_in(value: Any, loc: Sequence[int | str], kind: str) -> str:
