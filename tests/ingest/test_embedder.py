@@ -6,7 +6,13 @@ from typing import Any
 import pytest
 
 from hitchpost.api import EmbeddingsRequest, EmbeddingsResponse, GetModelRequest, Model, RequestContext, content_text
-from hitchpost.errors import BadBackendAnswerError, BadRequestError, NotFoundError, UnsupportedError
+from hitchpost.errors import (
+    BackendUnavailableError,
+    BadBackendAnswerError,
+    BadRequestError,
+    NotFoundError,
+    UnsupportedError,
+)
 from hitchpost.ingest import BankEmbedder
 
 CONTEXT = RequestContext(request_id="r")
@@ -44,11 +50,15 @@ def embedder(inference: Counting | None, models: Registered | None) -> BankEmbed
     return BankEmbedder(inference, models, "small")  # type: ignore[arg-type]
 
 
-async def test_declared_dimension_is_told_without_asking_the_model() -> None:
-    inference = Counting()
+async def test_declared_dimension_is_believed_while_the_model_cannot_be_asked() -> None:
+    away = Counting(error=BackendUnavailableError("the server is away"))
 
-    assert await embedder(inference, Registered(embedding_dimension=384)).dimension(CONTEXT) == 384
-    assert inference.asked == []
+    assert await embedder(away, Registered(embedding_dimension=384)).dimension(CONTEXT) == 384
+
+
+async def test_declared_dimension_that_the_model_does_not_have_is_refused() -> None:
+    with pytest.raises(BadRequestError, match="vectors of 3 numbers, and its metadata say embedding_dimension 4"):
+        await embedder(Counting(dimension=3), Registered(embedding_dimension=4)).dimension(CONTEXT)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,14 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from hitchpost.api import EmbeddingsRequest, GetModelRequest, Inference, Model, Models, RequestContext
-from hitchpost.errors import BadBackendAnswerError, BadRequestError, NotFoundError, UnsupportedError, quoted
+from hitchpost.errors import (
+    BadBackendAnswerError,
+    BadRequestError,
+    HitchpostError,
+    NotFoundError,
+    UnsupportedError,
+    quoted,
+)
 
 MAX_BATCH_TEXTS = 64
 MAX_BATCH_CHARACTERS = 256 * 1024
@@ -32,14 +39,25 @@ class BankEmbedder:
         self._model_id = embedding_model
 
     async def dimension(self, context: RequestContext) -> int:
-        """Numbers in each vector: what the model's metadata say under `embedding_dimension`, else what one text shows.
+        """Numbers in each vector, as one text shows; where the model can't be asked now, what its metadata say under `embedding_dimension`.
 
         Raises:
-            BadRequestError: no such model is registered, or it is none that makes vectors.
-            HitchpostError: the model's provider can't be asked.
+            BadRequestError: no such model is registered, it is none that makes vectors, or its metadata say another number.
+            HitchpostError: the model's provider can't be asked, and the metadata say nothing.
         """
         declared = _declared_dimension(await self._find_model(context))
-        return declared or len((await self._vectors([PROBE], context))[0])
+        try:
+            shown = len((await self._vectors([PROBE], context))[0])
+        except HitchpostError as error:
+            if declared is None or isinstance(error, BadRequestError):
+                raise
+            return declared
+        if declared not in (None, shown):
+            message = (
+                f"{self._name} makes vectors of {shown} numbers, and its metadata say embedding_dimension {declared}"
+            )
+            raise BadRequestError(f"{message}; register the model with {shown}", param=PARAM)
+        return shown
 
     async def embed(
         self, texts: Sequence[str], context: RequestContext, *, purpose: Purpose = "document"
