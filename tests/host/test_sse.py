@@ -2,12 +2,13 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncGenerator
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from aiohttp import web
+from aiohttp import ClientConnectionResetError, ClientError, web
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -189,8 +190,8 @@ async def test_cancelling_next_event_cancels_the_generator_where_it_waits() -> N
     assert ended == ["cancelled"]
 
 
-@pytest.mark.parametrize("error", [RuntimeError("flush"), asyncio.CancelledError()])
-async def test_failure_before_waiting_ends_the_generator_in_good_order(error: BaseException) -> None:
+async def ended_by(error: BaseException) -> list[BaseException]:
+    """What a generator gets that waits when `error` comes before its wait."""
     ended: list[BaseException] = []
 
     async def forever() -> AsyncGenerator[int, None]:
@@ -198,6 +199,7 @@ async def test_failure_before_waiting_ends_the_generator_in_good_order(error: Ba
             await asyncio.Event().wait()
             yield 1
         except BaseException as raised:
+            await asyncio.sleep(0)
             ended.append(raised)
             raise
 
@@ -208,8 +210,23 @@ async def test_failure_before_waiting_ends_the_generator_in_good_order(error: Ba
     with pytest.raises(type(error)):
         await next_event(stream, fail)
     await stream.aclose()
+    return ended
 
-    assert ended == [error]
+
+async def test_cancellation_before_waiting_goes_to_the_generator() -> None:
+    error = asyncio.CancelledError()
+
+    assert await ended_by(error) == [error]
+
+
+async def test_failure_before_waiting_cancels_the_generator_and_nobody_else() -> None:
+    [ended] = await ended_by(RuntimeError("flush"))
+
+    assert isinstance(ended, asyncio.CancelledError)
+    task = asyncio.current_task()
+    assert task is not None
+    assert not task.cancelling()
+    await asyncio.sleep(0)
 
 
 # --- writing ---
@@ -255,6 +272,31 @@ async def test_events_that_are_ready_share_one_write_and_the_first_goes_at_once(
 
     texts = [[event["delta"] for event in parse_events(data.decode())] for data in writes]
     assert texts == [["a"], ["b", "c"], ["d", "e"], ["f", ""]]
+
+
+async def test_no_provider_is_blamed_for_a_client_that_has_left(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, odd: OddHost
+) -> None:
+    write = web.StreamResponse.write
+
+    async def write_until_it_leaves(self: web.StreamResponse, data: bytes) -> None:
+        if b'"last"' not in data:
+            return await write(self, data)
+        assert self._payload_writer is not None
+        assert self._payload_writer.transport is not None
+        self._payload_writer.transport.abort()
+        raise ClientConnectionResetError("Cannot write to closing transport")
+
+    monkeypatch.setattr(web.StreamResponse, "write", write_until_it_leaves)
+    caplog.set_level(logging.INFO)
+    odd.provider.events = [TextDelta("first"), 0.01, TextDelta("last"), 0.01, Finish(FinishReason.stop)]
+
+    with pytest.raises(ClientError):
+        await odd.host.post(CHAT, chat(stream=True))
+
+    await until(lambda: " 499 " in caplog.text)
+    assert "stream_error" not in caplog.text
+    assert not [record.message for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 async def test_a_provider_that_never_waits_lets_others_run(odd: OddHost) -> None:

@@ -103,12 +103,17 @@ def next_event(
 
     Raises:
         StopAsyncIteration: there are no more.
+        Exception: that of `before_waiting`. The generator is cancelled then, as when the client leaves: it is no failure of its own.
     """
     step: Any = events.__anext__()
+    failure: Exception | None = None
     try:
         wait = step.send(None)
         try:
             yield from before_waiting().__await__()
+        except Exception as error:  # noqa: BLE001 - raised below
+            failure = error
+            _current_task().cancel()
         except BaseException as error:  # noqa: BLE001 - it belongs to the generator, as with any await
             wait = step.throw(error)
         while True:
@@ -119,8 +124,22 @@ def next_event(
             else:
                 wait = step.send(result)
     except StopIteration as done:
-        event: EventT = done.value
-        return event
+        if failure is None:
+            event: EventT = done.value
+            return event
+    except (StopAsyncIteration, asyncio.CancelledError):
+        if failure is None:
+            raise
+    finally:
+        if failure is not None:
+            _current_task().uncancel()
+    raise failure
+
+
+def _current_task() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task
 
 
 async def _fail(output: "_Output", surface: Surface, error: Exception) -> None:
