@@ -335,11 +335,16 @@ async def test_heartbeats_come_only_into_silence() -> None:
 # --- errors ---
 
 
+class NoKeyError(UnauthenticatedError):
+    """A class of a provider's own."""
+
+
 @pytest.mark.parametrize(
     ("error", "status", "kind", "code", "may_retry"),
     [
         (NotFoundError("x", param="model"), 404, "invalid_request_error", "model_not_found", True),
         (UnauthenticatedError("x", param="model"), 401, "authentication_error", "invalid_api_key", True),
+        (NoKeyError("x", param="model"), 401, "authentication_error", "invalid_api_key", True),
         (PermissionDeniedError("x", param="model"), 403, "permission_error", "permission_denied", True),
         (ConflictError("x", param="model"), 409, "invalid_request_error", "conflict", False),
         (RateLimitedError("x", param="model"), 429, "rate_limit_error", "rate_limited", True),

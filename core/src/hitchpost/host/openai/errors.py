@@ -7,7 +7,7 @@ from hitchpost.errors import HitchpostError, NotFoundError, UnauthenticatedError
 from hitchpost.host.json_text import json_value
 
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
-_CODES: dict[type[HitchpostError], str] = {NotFoundError: "model_not_found", UnauthenticatedError: "invalid_api_key"}
+_CODES = {NotFoundError.code: "model_not_found", UnauthenticatedError.code: "invalid_api_key"}
 _HTTP_CODES = {
     404: "unknown_url",
     405: "method_not_allowed",
@@ -24,11 +24,11 @@ class OpenAISurface:
 
     Args:
         name: of the surface, in metrics and spans.
-        codes: what errors are called that have another name here than their own.
+        codes: the name that a code of `hitchpost.errors` has here, where it is another.
         params: the same of fields.
     """
 
-    def __init__(self, name: str, codes: Mapping[type[HitchpostError], str], params: Mapping[str, str]) -> None:
+    def __init__(self, name: str, codes: Mapping[str, str], params: Mapping[str, str]) -> None:
         self.name = name
         self._codes = codes
         self._params = params
@@ -39,7 +39,7 @@ class OpenAISurface:
 
     def error_body(self, error: HitchpostError) -> Any:
         """See `Surface`."""
-        code = self._codes.get(type(error), error.code)
+        code = self._codes.get(error.code, error.code)
         param = self._params.get(error.param, error.param) if error.param else None
         return _envelope(error.openai_status, error.message, param, code)
 

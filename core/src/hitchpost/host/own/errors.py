@@ -3,6 +3,6 @@
 from hitchpost.errors import UnauthenticatedError
 from hitchpost.host.openai.errors import OpenAISurface
 
-OWN = OpenAISurface("hitchpost", codes={UnauthenticatedError: "invalid_api_key"}, params={})
+OWN = OpenAISurface("hitchpost", codes={UnauthenticatedError.code: "invalid_api_key"}, params={})
 
 __all__ = ["OWN"]
