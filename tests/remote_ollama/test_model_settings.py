@@ -39,6 +39,11 @@ def test_setting_that_cannot_be_is_refused_by_its_key(metadata: dict[str, Any], 
     assert refused.value.param == f"metadata.{key}"
 
 
+def test_setting_that_cannot_be_is_refused_in_plain_words() -> None:
+    with pytest.raises(BadRequestError, match=r"^metadata.keep_alive: must be a number of seconds or a duration"):
+        read_settings({"keep_alive": "ten minutes"})
+
+
 def test_metadata_of_others_is_passed_over() -> None:
     assert read_settings({"llama_model": "meta-llama/Llama-3.2-1B", "colour": "bay"}) == read_settings({})
 

@@ -124,6 +124,7 @@ async def test_model_that_is_not_there_is_refused_with_what_to_pull(
         await provider.register_model(wanted(name), None)
 
     assert to_pull in refused.value.message
+    assert refused.value.message.endswith('with the metadata {"pull": true}')
 
 
 async def test_metadata_that_cannot_be_is_refused_at_the_registration(provider: OllamaInference) -> None:

@@ -77,7 +77,7 @@ class OllamaClient:
         failure = find_server_error(parse_json("Ollama", data))
         if failure is not None:
             raise self._server.refusal(500, failure)
-        where = ".".join(map(str, invalid["loc"]))
+        where = ".".join(map(str, invalid["loc"])) or "the whole"
         raise BadBackendAnswerError(f"Ollama's answer can't be read: {where}: {invalid['msg']}"[:200])
 
 

@@ -61,7 +61,9 @@ def read_settings(metadata: Mapping[str, Any]) -> ModelSettings:
     except ValidationError as error:
         first = error.errors()[0]
         key = first["loc"][0]
-        raise BadRequestError(f"metadata.{key}: {first['msg']}", param=f"metadata.{key}") from error
+        raise BadRequestError(
+            f"metadata.{key}: {first['msg'].removeprefix('Value error, ')}", param=f"metadata.{key}"
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,7 +121,7 @@ class OllamaInference(InferenceProvider[OllamaConfig]):
             if name is None:
                 raise BadRequestError(
                     f"Ollama has no model {quoted(asked)}; get it with `ollama pull {_printable(ollama_names(asked)[0])}`, "
-                    "or register it with the metadata {'pull': true}",
+                    'or register it with the metadata {"pull": true}',
                     param="provider_model_id",
                 )
             await self._learn([tags[name]])

@@ -66,7 +66,7 @@ def read_settings(metadata: Mapping[str, Any]) -> ModelSettings:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(["metadata", *map(str, first["loc"])])
-        raise BadRequestError(f"{where}: {first['msg']}", param=where) from error
+        raise BadRequestError(f"{where}: {first['msg'].removeprefix('Value error, ')}", param=where) from error
 
 
 __all__ = ["BedrockInferenceConfig", "GuardrailFields", "ModelSettings", "read_settings"]
