@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hitchpost.api import ChatCompletionRequest, CompletionRequest, EmbeddingsRequest, SamplingParams
-from hitchpost.errors import BadRequestError, UnsupportedError
+from hitchpost.errors import BadRequestError, HitchpostError, UnsupportedError
 from hitchpost_remote_ollama.model_settings import ModelFacts, ModelSettings
 from hitchpost_remote_ollama.translate import chat_body, completion_body, embeddings_body, sampling_options
 from tests.fakes.ollama.refusals import check_options
@@ -74,16 +74,18 @@ def test_percent_signs_of_a_data_url_are_decoded() -> None:
 
 
 @pytest.mark.parametrize(
-    ("uri", "why"),
+    ("uri", "error", "why"),
     [
-        ("https://example.org/horse.png", "fetches no images"),
-        ("file:///etc/passwd", "fetches no images"),
-        ("data:image/svg+xml,%3Csvg%3E", "must be base64"),
-        ("data:image/png;base64", "must be base64"),
+        ("https://example.org/horse.png", UnsupportedError, "fetches no images"),
+        ("file:///etc/passwd", UnsupportedError, "fetches no images"),
+        ("data:image/svg+xml,%3Csvg%3E", BadRequestError, "must be base64"),
+        ("data:image/png;base64", BadRequestError, "must be base64"),
     ],
 )
-def test_image_that_ollama_cannot_be_sent_is_refused_by_its_message(uri: str, why: str) -> None:
-    with pytest.raises(BadRequestError, match=why) as refused:
+def test_image_that_ollama_cannot_be_sent_is_refused_by_its_message(
+    uri: str, error: type[HitchpostError], why: str
+) -> None:
+    with pytest.raises(error, match=why) as refused:
         chat({"role": "system", "content": "x"}, {"role": "user", "content": {"image": {"uri": uri}}})
 
     assert refused.value.param == "messages.1.content"

@@ -48,8 +48,8 @@ def chat_body(
         truncate: whether messages that don't fit may be left out.
 
     Raises:
-        BadRequestError: an image that Ollama can't be sent, or arguments of a call that are no JSON object.
-        UnsupportedError: a `tool_prompt_format` of which Ollama knows nothing.
+        BadRequestError: an image that is no base64, or arguments of a call that are no JSON object.
+        UnsupportedError: an image by address, or a `tool_prompt_format` of which Ollama knows nothing.
     """
     messages = [_message(message, index) for index, message in enumerate(request.messages)]
     body: Body = {"model": model, "messages": messages}
@@ -193,7 +193,7 @@ def _image(image: ImageMedia, index: int) -> str:
     """The image as Ollama takes it: base64 without anything around it."""
     uri = image.image.uri
     if not uri[:5].lower() == "data:":
-        raise BadRequestError(
+        raise UnsupportedError(
             f"Ollama fetches no images: send it inline, as a data: URL, not by {uri.partition(':')[0].lower()}",
             param=f"messages.{index}.content",
         )
