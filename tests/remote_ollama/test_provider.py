@@ -180,6 +180,13 @@ async def test_long_pull_is_a_job_that_every_registration_names_until_it_succeed
     assert len(fake_ollama.asked("/api/pull")) == 1
 
 
+async def test_callers_are_not_told_to_register_what_the_host_registers_by_itself(
+    provider: OllamaInference, long_pull: asyncio.Event
+) -> None:
+    with pytest.raises(BackendUnavailableError, match="it serves as soon as that has succeeded"):
+        await provider.register_model(wanted("phi4", pull=True), None)
+
+
 async def test_host_is_told_when_a_model_has_come(started_provider: StartedProvider, long_pull: asyncio.Event) -> None:
     told = asyncio.Event()
     provider = await started_provider(health_changed=told.set)

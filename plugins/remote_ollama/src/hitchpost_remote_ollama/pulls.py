@@ -85,7 +85,10 @@ class Pulls:
             raise pull.failure
         if not pull.ended.is_set():
             where = f"/hitchpost/v1/jobs/{pull.job_id}"
-            message = f"Ollama is pulling {name}, see {where}; register it again when that has succeeded"
+            then = (
+                "register it again when that has succeeded" if is_asked else "it serves as soon as that has succeeded"
+            )
+            message = f"Ollama is pulling {name}, see {where}; {then}"
             raise BackendUnavailableError(message, retry_after_s=RETRY_AFTER_S)
 
     async def open(self) -> None:
