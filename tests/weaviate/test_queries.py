@@ -93,8 +93,9 @@ async def test_hybrid_fuses_both_rankings_by_reciprocal_rank(bank: Bank) -> None
 
     for chunk, score in zip(answer.chunks, answer.scores, strict=True):
         ranks = [names.index(chunk.document_id) for names in (by_vector, by_words) if chunk.document_id in names]
-        assert score == pytest.approx(sum(1 / (60 + rank) for rank in ranks), abs=1e-6)
+        assert score == pytest.approx(sum(30 / (60 + rank) for rank in ranks), abs=1e-4)
     assert answer.chunks[0].document_id == "water"
+    assert answer.scores[0] == pytest.approx(1)
 
 
 @pytest.mark.parametrize("query", ["the and of", "water the"])

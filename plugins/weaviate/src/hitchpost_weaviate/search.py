@@ -4,7 +4,7 @@
 |---|---|---|
 | vector | near_vector | max(0, cosine) = max(0, 1 - distance) |
 | keyword | bm25 | that of BM25, above 0 and without an upper bound |
-| hybrid | hybrid, ranked fusion, alpha 0.5 | twice Weaviate's: the sum of 1 / (60 + rank) over both rankings, with ranks from 0 |
+| hybrid | hybrid, ranked fusion, alpha 0.5 | the sum of 1 / (60 + rank) over both rankings, with ranks from 0, divided by its greatest value |
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -22,6 +22,8 @@ from hitchpost_weaviate.objects import CHUNK_PROPERTIES, KeptChunk, read_chunk
 
 MAX_RESULTS = 10_000
 """What a server answers to one query at most."""
+FUSION_RANK = 60
+"""What Weaviate adds to a rank, from 0, when it fuses rankings: each adds alpha / (60 + rank), as what is first in both has 1 / 60."""
 SPARE = 10
 """How many more chunks than wanted are asked for: some may be of a revision that is over, or expired."""
 
@@ -121,7 +123,7 @@ class Search:
         if not text:
             answer = await query.near_vector(list(vector or ()), return_metadata=MetadataQuery(distance=True), **shown)
             ranked = _hits(answer, lambda metadata: 0.0)
-            return [Hit(hit.chunk, 1 / (60 + rank)) for rank, hit in enumerate(ranked)]
+            return [Hit(hit.chunk, 0.5 * FUSION_RANK / (FUSION_RANK + rank)) for rank, hit in enumerate(ranked)]
         answer = await query.hybrid(
             text,
             vector=list(vector or ()),
@@ -131,7 +133,7 @@ class Search:
             return_metadata=MetadataQuery(score=True),
             **shown,
         )
-        return _hits(answer, lambda metadata: 2 * metadata.score)
+        return _hits(answer, lambda metadata: FUSION_RANK * metadata.score)
 
 
 def _hits(answer: Any, score: Callable[[Any], float]) -> list[Hit]:
