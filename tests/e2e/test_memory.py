@@ -116,8 +116,8 @@ def test_banks_without_vectors_find_too_until_they_are_unregistered(
     assert [bank.identifier for bank in client.memory_banks.list()] == ["notes"]
 
 
-def test_graph_bank_is_refused_with_what_there_is(client: LlamaStackClient) -> None:
-    with pytest.raises(Exception, match="vector") as refused:
+def test_graph_bank_is_refused_with_what_to_use(client: LlamaStackClient) -> None:
+    with pytest.raises(Exception, match=r"a vector bank, queried with params\.mode hybrid") as refused:
         client.memory_banks.register(memory_bank_id="graph", params={"memory_bank_type": "graph"})
 
     assert getattr(refused.value, "status_code", None) == 501

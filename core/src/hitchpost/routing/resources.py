@@ -150,6 +150,8 @@ def check_bank_type(bank: MemoryBank, gate: ProviderGate) -> None:
         f"memory_bank_type: provider {gate.provider_id} has no banks of type {bank_type!r}; "
         f"it has: {', '.join(has) or 'none'}"
     )
+    if bank_type == "graph" and Capability.hybrid_query in gate.capabilities:
+        message += "; a vector bank, queried with params.mode hybrid, finds names as well as meaning"
     raise UnsupportedError(message, param="params.memory_bank_type", provider_id=gate.provider_id)
 
 
