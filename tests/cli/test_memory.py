@@ -134,6 +134,7 @@ def test_file_that_no_request_can_carry_is_not_sent(
 
     assert result.exit_code == 1
     assert "large.txt: it is larger than 1 MiB" in result.output
+    assert "ingest.file_roots" in result.output
 
 
 def test_file_whose_name_is_no_text_goes_in(hitchpost: Run, bank: str, folder: Path) -> None:

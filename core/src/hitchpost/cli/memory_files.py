@@ -76,7 +76,8 @@ def _read(path: Path, document_id: str) -> bytes:
     with path.open("rb") as file:
         content = file.read(MAX_FILE_BYTES + 1)
     if len(content) > MAX_FILE_BYTES:
-        raise ValueError(f"it is larger than {MAX_FILE_BYTES // 1024**2} MiB, which is what one request can carry")
+        message = f"it is larger than {MAX_FILE_BYTES // 1024**2} MiB, which is what one request can carry"
+        raise ValueError(f"{message}; the host reads it by a file:// URL, below a folder of its ingest.file_roots")
     return content
 
 
