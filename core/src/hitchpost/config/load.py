@@ -202,7 +202,7 @@ def validation_problems(error: ValidationError, path: str = "", data: Any = None
             if is_there or data is None or (detail["type"] == "missing" and step == detail["loc"][-1]):
                 where = join_path(where, step)
                 value = value[step] if is_there else None
-        message = "unknown key" if detail["type"] == "extra_forbidden" else detail["msg"]
+        message = "unknown key" if detail["type"] == "extra_forbidden" else detail["msg"].removeprefix("Value error, ")
         lines.append(f"{where or 'config'}: {message[:1].lower()}{message[1:]}")
     return lines
 
