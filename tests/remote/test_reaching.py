@@ -27,7 +27,19 @@ async def test_nobody_there_is_unavailable() -> None:
     remote = RemoteServer(RemoteConfig(url=url, max_retries=0), "Acme")
     await remote.open()
 
-    with pytest.raises(BackendUnavailableError, match="Acme can't be reached at its configured url"):
+    with pytest.raises(
+        BackendUnavailableError, match="Acme can't be reached at its configured url: nobody listens there"
+    ):
+        await remote.fetch_json("GET", "/")
+
+    await remote.close()
+
+
+async def test_unknown_host_is_told_as_such() -> None:
+    remote = RemoteServer(RemoteConfig(url="http://no-such-host.invalid", max_retries=0), "Acme")
+    await remote.open()
+
+    with pytest.raises(BackendUnavailableError, match="nobody knows its host's name"):
         await remote.fetch_json("GET", "/")
 
     await remote.close()

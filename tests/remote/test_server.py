@@ -388,3 +388,17 @@ async def test_answer_that_has_begun_is_never_begun_again(served: Connect) -> No
         await read_events(remote)
 
     assert len(raw.exchanges) == 1
+
+
+async def test_half_of_a_character_that_is_escaped_is_text_all_the_same(served: Connect) -> None:
+    """Servers written in JavaScript cut an emoji into two escapes, each in a chunk of its own."""
+    remote, _ = await served(answered(b'{"text": "\\ud83d"}'))
+
+    assert await remote.fetch_json("GET", "/") == {"text": "\ud83d"}
+
+
+async def test_garbage_with_half_a_character_is_garbage(served: Connect) -> None:
+    remote, _ = await served(answered(b"[" * 100_000 + b'"\\ud83d"'))
+
+    with pytest.raises(BadBackendAnswerError, match="where JSON belongs"):
+        await remote.fetch_json("GET", "/")

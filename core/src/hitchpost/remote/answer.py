@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,12 @@ def parse_json(name: str, data: bytes) -> Any:
     try:
         return from_json(data)
     except ValueError:
-        raise BadBackendAnswerError(f"{name} answered {_what_it_is(data)} where JSON belongs") from None
+        pass
+    # Servers written in JavaScript may cut an emoji into two escapes that only together are a character.
+    if b"\\ud" in data or b"\\uD" in data:
+        with contextlib.suppress(ValueError, RecursionError):
+            return json.loads(data)
+    raise BadBackendAnswerError(f"{name} answered {_what_it_is(data)} where JSON belongs")
 
 
 def _what_it_is(data: bytes) -> str:

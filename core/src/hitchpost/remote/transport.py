@@ -1,5 +1,6 @@
 """The pool of connections to one server: TLS, proxies, limits, and what its failures mean. aiohttp is imported when a pool is opened."""
 
+import errno
 import ssl
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -60,6 +61,13 @@ def find_proxy(url: str) -> str | None:
     return proxy if "://" in proxy else f"http://{proxy}"
 
 
+_CONNECT_ERRORS = {
+    errno.ECONNREFUSED: ": nobody listens there",
+    errno.EHOSTUNREACH: ": there is no way to its host",
+    errno.ENETUNREACH: ": there is no way to its network",
+}
+
+
 def lost_before_answer(name: str, error: Exception) -> HitchpostError:
     """The error that a request without an answer means."""
     import aiohttp
@@ -72,8 +80,11 @@ def lost_before_answer(name: str, error: Exception) -> HitchpostError:
         )
     if isinstance(error, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
         return BackendUnavailableError(f"the proxy that the environment names for {name} does not let it be reached")
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return BackendUnavailableError(f"{name} can't be reached at its configured url: nobody knows its host's name")
     if isinstance(error, aiohttp.ClientConnectorError):
-        return BackendUnavailableError(f"{name} can't be reached at its configured url")
+        because = _CONNECT_ERRORS.get(error.os_error.errno or 0, "")
+        return BackendUnavailableError(f"{name} can't be reached at its configured url{because}")
     if isinstance(error, aiohttp.ClientResponseError):
         return BadBackendAnswerError(f"{name} answered something that is no HTTP")
     return BackendUnavailableError(f"{name} ended the connection before its answer")
