@@ -15,7 +15,7 @@ from tests.fakes.weaviate.server import FakeWeaviate
 from tests.processes import HostProcess
 from tests.servers import needed_program
 
-PLUGIN = Path(__file__).parents[1] / "weaviate/word_vectors.py"
+PLUGIN = Path(__file__).parents[1] / "fakes/word_vectors.py"
 RUN_CONFIG = """version: '2'
 plugins: {{paths: [{plugin}]}}
 providers:

@@ -9,14 +9,14 @@ from hitchpost.conformance import MemoryConformance
 
 class EmbeddedMemoryConformance(MemoryConformance):
     __test__ = False
-    plugin_paths = (Path(__file__).with_name("word_vectors.py"),)
+    plugin_paths = (Path(__file__).parents[1] / "fakes/word_vectors.py",)
     run_config: ClassVar[Mapping[str, Any]] = {
-        "providers": {"inference": [{"provider_id": "words", "provider_type": "inline::test-vectors"}]},
+        "providers": {"inference": [{"provider_id": "words", "provider_type": "inline::word-vectors"}]},
         "models": [
             {
                 "model_id": "all-MiniLM-L6-v2",
                 "provider_id": "words",
-                "metadata": {"model_type": "embedding", "embedding_dimension": 64},
+                "metadata": {"model_type": "embedding", "embedding_dimension": 256},
             }
         ],
     }

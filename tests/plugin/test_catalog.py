@@ -4,7 +4,7 @@ from hitchpost.api import Api
 from hitchpost.errors import NotFoundError
 from hitchpost.plugin import ProviderSpec
 from hitchpost.plugin.catalog import KNOWN_ELSEWHERE, NOT_OURS, build_catalog
-from hitchpost.plugin.discovery import PluginReport
+from hitchpost.plugin.discovery import PluginReport, PluginState
 
 
 def report(name: str, *types: tuple[str, str]) -> PluginReport:
@@ -34,6 +34,13 @@ def test_types_of_an_api_come_by_name() -> None:
 def test_unknown_type_is_answered_with_those_there_are() -> None:
     with pytest.raises(NotFoundError, match="inline::x for inference; installed for inference: inline::a"):
         build_catalog([report("a", ("inference", "inline::a"))]).get(Api.inference, "inline::x")
+
+
+def test_unknown_type_is_answered_with_the_plugins_that_failed_and_might_offer_it() -> None:
+    broken = PluginReport("broken", "broken-dist", state=PluginState.failed, reason="No module named 'secret'")
+
+    with pytest.raises(NotFoundError, match=r"failed to load, `hitchpost plugins` says why: broken$"):
+        build_catalog([broken]).get(Api.inference, "inline::x")
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ from hitchpost_weaviate.config import WeaviateConfig, WeaviateProviderData
 from hitchpost_weaviate.provider import WeaviateMemory
 from tests.fakes.weaviate.schema import Stored
 from tests.fakes.weaviate.server import FakeWeaviate
-from tests.weaviate.word_vectors import DIMENSION, word_vector
+from tests.fakes.word_vectors import DIMENSION, word_vector
 
 
 class WordInference:

@@ -11,7 +11,7 @@ from tests.fakes.weaviate.server import FakeWeaviate
 
 class TestWeaviate(MemoryConformance):
     provider_type = "remote::weaviate"
-    plugin_paths = (Path(__file__).with_name("word_vectors.py"),)
+    plugin_paths = (Path(__file__).parents[1] / "fakes/word_vectors.py",)
     run_config: ClassVar[Mapping[str, Any]] = {
         "providers": {"inference": [{"provider_id": "words", "provider_type": "inline::word-vectors"}]},
         "models": [

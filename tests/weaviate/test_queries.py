@@ -7,8 +7,8 @@ import pytest
 
 from hitchpost.api import metadata_fits
 from tests.fakes.weaviate.server import FakeWeaviate
+from tests.fakes.word_vectors import word_vector
 from tests.weaviate.conftest import Bank, MakeBank
-from tests.weaviate.word_vectors import word_vector
 
 DOCUMENTS = {
     "oslo": "Oslo is the capital of Norway. The city lies at the end of a fjord.",

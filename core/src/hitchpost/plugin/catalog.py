@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from hitchpost.api import Api
 from hitchpost.errors import NotFoundError
 from hitchpost.plugin.declarations import ProviderSpec
-from hitchpost.plugin.discovery import PluginReport
+from hitchpost.plugin.discovery import PluginReport, PluginState
 
 KNOWN_ELSEWHERE = {
     (Api.inference, "inline::meta-reference"): "hitchpost-meta-reference[inference]",
@@ -80,6 +80,8 @@ class Catalog:
     types: dict[tuple[Api, str], ProviderType] = field(default_factory=dict)
     conflicts: dict[tuple[Api, str], Sequence[str]] = field(default_factory=dict)
     """Declared more than once, with the names of the distributions."""
+    failed: Sequence[str] = ()
+    """Names of the plugins that could not be loaded, and might offer more."""
 
     def get(self, api: Api, provider_type: str) -> ProviderType:
         """The provider type.
@@ -104,6 +106,8 @@ class Catalog:
         hint = (
             f"install it with: pip install '{install}'" if install else f"installed for {api.value}: {self._names(api)}"
         )
+        if self.failed:
+            hint += f"; failed to load, `hitchpost plugins` says why: {', '.join(self.failed)}"
         raise NotFoundError(f"no installed plugin offers provider type {provider_type} for {api.value}; {hint}")
 
     def of_api(self, api: Api) -> Iterator[ProviderType]:
@@ -126,9 +130,10 @@ class Catalog:
 
 def build_catalog(reports: Iterable[PluginReport]) -> Catalog:
     """Collect the provider types of all loaded plugins; duplicates are written into the reports of both."""
-    catalog = Catalog()
+    found = list(reports)
+    catalog = Catalog(failed=[one.name for one in found if one.state is PluginState.failed])
     declared: dict[tuple[Api, str], list[PluginReport]] = {}
-    for report in reports:
+    for report in found:
         for spec in report.provider_specs:
             key = (spec.api, spec.provider_type)
             declared.setdefault(key, []).append(report)
