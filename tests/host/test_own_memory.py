@@ -116,6 +116,21 @@ async def test_insertion_without_sense_is_refused_by_its_field(body: Any, param:
     assert (answer.status, answer.json["error"]["param"]) == (400, param)
 
 
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+@pytest.mark.parametrize("path", [f"{BANKS}/b/documents", "/alpha/memory/insert"])
+async def test_metadata_that_would_be_read_back_as_null_are_refused(path: str, number: str, host: ServedHost) -> None:
+    documents = f'[{{"document_id": "d", "content": "x", "metadata": {{"a": [{{"b": {number}}}]}}}}]'
+
+    answer = await host.send(
+        "POST", path, f'{{"bank_id": "b", "documents": {documents}}}', {"Content-Type": "application/json"}
+    )
+
+    assert answer.status == 400
+    assert "metadata" in answer.text
+    assert "holds NaN or an infinity" in answer.text
+    assert (await host.get(f"{BANKS}/b/statistics")).json["document_count"] == 0
+
+
 # --- queries ---
 
 

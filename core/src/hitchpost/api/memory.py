@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, ConfigDict, Field
 from hitchpost.api.content import URL, InterleavedContent
 from hitchpost.api.context import RequestContext
 from hitchpost.api.routes import route
-from hitchpost.api.wire_model import FewEntries, Items, WireModel
+from hitchpost.api.wire_model import FewEntries, FiniteNumbers, Items, WireModel
 
 DocumentId = Annotated[str, Field(min_length=1, max_length=512)]
 
@@ -23,7 +23,7 @@ class MemoryBankDocument(WireModel):
     document_id: DocumentId
     content: InterleavedContent | URL
     mime_type: str | None = None
-    metadata: Annotated[dict[str, Any], FewEntries] = Field(default_factory=dict)
+    metadata: Annotated[dict[str, Any], FewEntries, FiniteNumbers] = Field(default_factory=dict)
 
 
 class QueryMode(StrEnum):

@@ -35,11 +35,18 @@ Identifier = Annotated[str, Field(min_length=1, max_length=512), AfterValidator(
 MAX_METADATA_BYTES = 64 * 1024
 
 
-def _small(value: dict[str, Any]) -> dict[str, Any]:
-    text = to_json(value)
-    if text != to_json(value, inf_nan_mode="null"):
+def _finite(value: dict[str, Any]) -> dict[str, Any]:
+    if to_json(value) != to_json(value, inf_nan_mode="null"):
         raise ValueError("holds NaN or an infinity, which JSON has no place for; send a number, a text or null")
-    size = len(text)
+    return value
+
+
+FiniteNumbers = AfterValidator(_finite)
+"""Annotates a mapping of a request that is kept: what JSON has no number for would be read back as null."""
+
+
+def _small(value: dict[str, Any]) -> dict[str, Any]:
+    size = len(to_json(value))
     if size > MAX_METADATA_BYTES:
         raise ValueError(f"is {size:,} bytes of JSON; at most {MAX_METADATA_BYTES:,} are kept")
     return value
@@ -55,7 +62,7 @@ def _from_text(value: Any) -> Any:
         raise ValueError(f"must be an object, or the JSON text of one: {error}") from None
 
 
-Metadata = Annotated[dict[str, Any], AfterValidator(_small), BeforeValidator(_from_text)]
+Metadata = Annotated[dict[str, Any], FiniteNumbers, AfterValidator(_small), BeforeValidator(_from_text)]
 """What a registration says beside its names, as an object or its JSON text. It is kept and listed, so it is small."""
 
 
@@ -67,4 +74,4 @@ class WireModel(BaseModel):
     )
 
 
-__all__ = ["FewEntries", "Identifier", "Items", "Metadata", "WireModel"]
+__all__ = ["FewEntries", "FiniteNumbers", "Identifier", "Items", "Metadata", "WireModel"]
