@@ -129,6 +129,8 @@ def test_sound_metadata_passes(metadata: Any) -> None:
 # --- every kind alike ---
 
 KEYWORD = {"memory_bank_type": "keyword"}
+VECTOR = {"memory_bank_type": "vector", "embedding_model": "e", "chunk_size_in_tokens": 5}
+MEMORY_A = [{"provider_id": "a", "provider_type": "inline::strict"}]
 
 
 class Strict(Idle):
@@ -188,13 +190,15 @@ class Banks:
     def __init__(self, stack: Any) -> None:
         self.router = stack.get_router(Api.memory_banks)
 
-    async def register(self, identifier: str, provider_id: str | None = None, name: str | None = None) -> Any:
+    async def register(
+        self, identifier: str, provider_id: str | None = None, name: str | None = None, params: Any = KEYWORD
+    ) -> Any:
         request = RegisterMemoryBankRequest.model_validate(
             {
                 "memory_bank_id": identifier,
                 "provider_id": provider_id,
                 "provider_memory_bank_id": name,
-                "params": KEYWORD,
+                "params": params,
             }
         )
         return await self.router.register_memory_bank(request, CONTEXT)
@@ -262,15 +266,34 @@ async def test_owner_of_a_shield_or_bank_must_be_told_where_there_are_several(re
 
 async def test_bank_keeps_the_class_of_its_type(plugged: Plugged) -> None:
     plugged.add(Strict, "inline::strict", api="memory")
-    async with plugged.running({"providers": {"memory": two_of_each()["providers"]["memory"][:1]}}) as stack:
+    async with plugged.running({"providers": {"memory": MEMORY_A}}) as stack:
         bank = await Banks(stack).register("x")
 
     assert bank == KeywordMemoryBank(identifier="x", provider_resource_id="x", provider_id="a")
 
 
+async def test_repeated_registration_of_a_bank_with_other_params_answers_the_stored_one(plugged: Plugged) -> None:
+    plugged.add(Strict, "inline::strict", api="memory")
+    async with plugged.running({"providers": {"memory": MEMORY_A}}) as stack:
+        first = await Banks(stack).register("x", params=VECTOR)
+
+        assert await Banks(stack).register("x", params={**VECTOR, "chunk_size_in_tokens": 7}) == first
+
+
+async def test_bank_of_another_type_under_the_same_id_is_a_conflict_that_names_both(plugged: Plugged) -> None:
+    plugged.add(Strict, "inline::strict", api="memory")
+    async with plugged.running({"providers": {"memory": MEMORY_A}}) as stack:
+        first = await Banks(stack).register("x", params=VECTOR)
+        with pytest.raises(ConflictError, match="as a vector bank of provider a; for a keyword bank") as refused:
+            await Banks(stack).register("x")
+
+        assert refused.value.param == "params.memory_bank_type"
+        assert await Banks(stack).list() == [first]
+
+
 async def test_bank_of_a_type_that_its_provider_does_not_have_is_unsupported(plugged: Plugged) -> None:
     plugged.add(Strict, "inline::strict", api="memory", capabilities=frozenset({Capability.vector_bank}))
-    async with plugged.running({"providers": {"memory": two_of_each()["providers"]["memory"][:1]}}) as stack:
+    async with plugged.running({"providers": {"memory": MEMORY_A}}) as stack:
         with pytest.raises(UnsupportedError, match="has no banks of type 'keyword'; it has: vector"):
             await Banks(stack).register("x")
 

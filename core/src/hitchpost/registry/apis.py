@@ -21,7 +21,7 @@ from hitchpost.api import (
     UnregisterModelRequest,
     UnregisterShieldRequest,
 )
-from hitchpost.errors import BadRequestError, quoted
+from hitchpost.errors import BadRequestError, ConflictError, quoted
 from hitchpost.registry.announce import Announcer
 from hitchpost.registry.metadata import check_metadata
 from hitchpost.registry.registry import ResourceRegistry, ResourceT
@@ -145,8 +145,20 @@ class RegisteredMemoryBanks(RegisteredResources[MemoryBank]):
         return self._find(request.memory_bank_id)
 
     async def register_memory_bank(self, request: RegisterMemoryBankRequest, context: RequestContext) -> MemoryBank:
-        """Announce a memory bank to its provider and, if it accepts, keep it."""
-        return await self._register(request.provider_id, request.resource, context)
+        """Announce a memory bank to its provider and, if it accepts, keep it.
+
+        Raises:
+            ConflictError: the bank is registered already, as one of another type.
+        """
+        bank = await self._register(request.provider_id, request.resource, context)
+        kept, wanted = getattr(bank, "memory_bank_type", ""), request.params.memory_bank_type
+        if kept != wanted:
+            raise ConflictError(
+                f"params.memory_bank_type: memory bank {quoted(bank.identifier)} is registered already, as a {kept} bank of provider "
+                f"{bank.provider_id}; for a {wanted} bank choose another memory_bank_id, or unregister the {kept} bank first",
+                param="params.memory_bank_type",
+            )
+        return bank
 
     async def unregister_memory_bank(self, request: UnregisterMemoryBankRequest, context: RequestContext) -> None:
         """End a registration that was made through the API."""
