@@ -5,6 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from hitchpost.api import Api, GetModelRequest, Model, RegisterModelRequest, RegisterShieldRequest
+from hitchpost.errors import BadRequestError
 
 
 def test_listed_model_needs_only_its_providers_name() -> None:
@@ -29,6 +30,30 @@ def test_changed_copy_leaves_the_original() -> None:
 
     assert model.copy_with(identifier="b").identifier == "b"
     assert model.identifier == ""
+
+
+def test_completed_model_keeps_what_its_registration_says() -> None:
+    model = Model(identifier="m", provider_resource_id="a", metadata={"context_length": 10, "own": 1})
+
+    completed = model.completed("inner", {"context_length": 20, "embedding_dimension": 3})
+
+    assert (completed.identifier, completed.provider_resource_id) == ("m", "inner")
+    assert completed.metadata == {"context_length": 10, "own": 1, "embedding_dimension": 3}
+
+
+@pytest.mark.parametrize(
+    ("said", "known"), [({"embedding_dimension": 3}, {}), ({"embedding_dimension": None}, {"embedding_dimension": 3})]
+)
+def test_dimension_that_only_one_side_says_contradicts_nothing(said: dict[str, Any], known: dict[str, Any]) -> None:
+    assert Model(provider_resource_id="a", metadata=said).completed("a", known).provider_resource_id == "a"
+
+
+@pytest.mark.parametrize("said", [4, "3", [3]])
+def test_dimension_that_contradicts_the_known_one_is_refused(said: Any) -> None:
+    with pytest.raises(BadRequestError, match=r"metadata\.embedding_dimension is .* have 3 numbers; say 3, or leave"):
+        Model(provider_resource_id="a", metadata={"embedding_dimension": said}).completed(
+            "a", {"embedding_dimension": 3}
+        )
 
 
 def test_resource_can_not_be_changed() -> None:

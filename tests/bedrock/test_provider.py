@@ -309,6 +309,20 @@ async def test_metadata_that_can_not_be_is_refused_by_name(provider: BedrockInfe
         await provider.register_model(model, None)
 
 
+@pytest.mark.parametrize("may_list", [True, False])
+@pytest.mark.parametrize(
+    "name", ["amazon.titan-embed-text-v1", "arn:aws:bedrock:us-east-1::foundation-model/amazon.titan-embed-text-v1"]
+)
+async def test_registration_with_another_dimension_than_the_models_is_refused(
+    name: str, may_list: bool, provider: BedrockInference, fake: FakeBedrock
+) -> None:
+    fake.may_list = may_list
+    wrong = Model(provider_resource_id=name, metadata={"embedding_dimension": 384})
+
+    with pytest.raises(BadRequestError, match="embedding_dimension is 384, and .* have 1536 numbers"):
+        await provider.register_model(wrong, None)
+
+
 async def test_listing_with_wrong_keys_fails_in_the_open(make_provider: MakeProvider) -> None:
     provider = await make_provider(aws_access_key_id="WRONG")
 

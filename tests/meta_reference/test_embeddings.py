@@ -193,6 +193,18 @@ async def test_llama_may_be_registered_once_more_as_an_embedding_model(provider:
     assert (model.metadata["model_type"], model.metadata["embedding_dimension"]) == ("embedding", 64)
 
 
+async def test_registration_with_another_dimension_than_the_models_is_refused(minilm: MetaReferenceInference) -> None:
+    [served] = await minilm.list_models()
+    wrong = served.copy_with(identifier="mine", metadata={"model_type": "embedding", "embedding_dimension": 100})
+
+    with pytest.raises(
+        BadRequestError, match=f"embedding_dimension is 100, and .* have {DIMENSION} numbers"
+    ) as refused:
+        await minilm.register_model(wrong, None)
+
+    assert refused.value.param == "metadata.embedding_dimension"
+
+
 async def test_engine_that_dies_fails_its_request_and_is_started_again(minilm: MetaReferenceInference) -> None:
     many = asyncio.create_task(vectors(minilm, *[f"text number {number}" for number in range(MAX_TEXTS)]))
     await until(lambda: figure(minilm, "texts_waiting") > 0, "the many are waiting")

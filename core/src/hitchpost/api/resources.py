@@ -4,12 +4,14 @@ A resource class says once which API serves it; the names of its provider hooks 
 (registry, routing, reconciling) asks the class and has no branch per kind.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Field, TypeAdapter
 
 from hitchpost.api.api_name import Api
 from hitchpost.api.wire_model import WireModel
+from hitchpost.errors import BadRequestError, quoted
 
 # --- values ---
 
@@ -68,6 +70,21 @@ class Model(Resource):
 
     type: Literal["model"] = "model"
     metadata: dict[str, Any] = Field(default_factory=dict)
+
+    def completed(self, provider_resource_id: str, known: Mapping[str, Any]) -> Self:
+        """This registration by its provider's own name, with what the provider knows of the model where it says nothing itself.
+
+        Raises:
+            BadRequestError: it says another `embedding_dimension` than the provider knows; no bank could be made with such a model.
+        """
+        said, real = (metadata.get("embedding_dimension") for metadata in (self.metadata, known))
+        if said is not None and real is not None and said != real:
+            raise BadRequestError(
+                f"metadata.embedding_dimension is {quoted(said, '')}, and the vectors of {quoted(provider_resource_id)} have {real} "
+                f"numbers; say {real}, or leave it out",
+                param="metadata.embedding_dimension",
+            )
+        return self.copy_with(provider_resource_id=provider_resource_id, metadata={**known, **self.metadata})
 
 
 class Shield(Resource):

@@ -89,7 +89,8 @@ async def register_model(model: Model, context: RequestContext | None) -> Model 
         context: of the caller's request; None when the host announces a registration again by itself.
 
     Returns:
-        None to accept it as it is, or a completed copy (`model.copy_with(...)`): metadata, or your own spelling of `provider_resource_id`.
+        None to accept it as it is, or a completed copy: `model.completed(name, metadata)`, with your own spelling of
+        `provider_resource_id` and what you know of the model, which refuses an `embedding_dimension` that contradicts it.
 
     To refuse, raise `BadRequestError` with what you do serve: nothing is kept then. Don't change identifier or provider_id.
     """

@@ -95,19 +95,17 @@ class BedrockInference(InferenceProvider[BedrockInferenceConfig]):
         with self._named_errors():
             if is_arn(asked):
                 base = settings.base_model or base_of(asked)
-                return model.copy_with(metadata={**metadata_of(base, {}), **model.metadata})
+                return model.completed(asked, metadata_of(base, {}))
             served = await self._served(context)
             if served is None:
                 # Without the right to list, the first request shows whether there is such a model.
                 name = llama_id(asked) or asked
-                return model.copy_with(
-                    provider_resource_id=name, metadata={**metadata_of(base_of(name), {}), **model.metadata}
-                )
+                return model.completed(name, metadata_of(base_of(name), {}))
             by_name = {one.provider_resource_id: one for one in served}
             found = find_among(asked, by_name)
             if found is None:
                 raise BadRequestError(_unknown(asked, list(by_name)), param="provider_model_id")
-            return model.copy_with(provider_resource_id=found, metadata={**by_name[found].metadata, **model.metadata})
+            return model.completed(found, by_name[found].metadata)
 
     async def _served(self, context: RequestContext | None) -> list[Model] | None:
         """What there is under the caller's credentials, or the provider's own; None where that may not be asked."""

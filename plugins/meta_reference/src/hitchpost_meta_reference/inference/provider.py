@@ -85,7 +85,11 @@ class MetaReferenceInference(InferenceProvider[MetaReferenceInferenceConfig]):
         return [Model(provider_resource_id=self.config.model, metadata=self._metadata())]
 
     async def register_model(self, model: Model, context: RequestContext | None) -> Model:
-        """Accepts the model of the config, by its name or, for a Llama model, by any name of it."""
+        """Accepts the model of the config, by its name or, for a Llama model, by any name of it.
+
+        Raises:
+            BadRequestError: another model is meant, or the metadata contradict it.
+        """
         asked, served = model.provider_resource_id, self.config.model
         known = find_llama_model(asked)
         if asked != served and (known is None or known != find_llama_model(served)):
@@ -93,7 +97,7 @@ class MetaReferenceInference(InferenceProvider[MetaReferenceInferenceConfig]):
                 f"provider {self.deps.provider_id} serves only {served!r}, not {quoted(asked)}",
                 param="provider_model_id",
             )
-        return model.copy_with(provider_resource_id=served, metadata={**self._metadata(), **model.metadata})
+        return model.completed(served, self._metadata())
 
     async def stream_completion(
         self, request: CompletionRequest, context: RequestContext
