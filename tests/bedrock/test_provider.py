@@ -319,7 +319,7 @@ async def test_registration_with_another_dimension_than_the_models_is_refused(
     fake.may_list = may_list
     wrong = Model(provider_resource_id=name, metadata={"embedding_dimension": 384})
 
-    with pytest.raises(BadRequestError, match="embedding_dimension is 384, and .* have 1536 numbers"):
+    with pytest.raises(BadRequestError, match=r"embedding_dimension is 384, and .* have 1536 numbers"):
         await provider.register_model(wrong, None)
 
 

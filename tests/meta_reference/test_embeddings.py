@@ -198,7 +198,7 @@ async def test_registration_with_another_dimension_than_the_models_is_refused(mi
     wrong = served.copy_with(identifier="mine", metadata={"model_type": "embedding", "embedding_dimension": 100})
 
     with pytest.raises(
-        BadRequestError, match=f"embedding_dimension is 100, and .* have {DIMENSION} numbers"
+        BadRequestError, match=rf"embedding_dimension is 100, and .* have {DIMENSION} numbers"
     ) as refused:
         await minilm.register_model(wrong, None)
 
