@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import logging
 import socket
 import zlib
 from collections.abc import AsyncIterator, Callable
@@ -44,7 +45,8 @@ async def fetching() -> AsyncIterator[Ingestor]:
 
 @pytest.fixture
 def resolved(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, list[str]]], list[str]]:
-    """Sets what names resolve to: the first address at the first question, the second at the second; answers the names asked for."""
+    """Sets what names resolve to: the first address at the first question, the second at the second, none where there are none; answers the names
+    asked for."""
 
     def set_names(names: dict[str, list[str]]) -> list[str]:
         asked: list[str] = []
@@ -55,6 +57,8 @@ def resolved(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, list[str]]]
                 return system(host, port, *args, **kwargs)
             asked.append(host)
             addresses = names[host]
+            if not addresses:
+                raise socket.gaierror(socket.EAI_NONAME, "nobody knows it")
             address = addresses.pop(0) if len(addresses) > 1 else addresses[0]
             return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))]
 
@@ -249,21 +253,37 @@ async def test_name_that_turns_to_a_forbidden_address_is_refused_at_the_next_con
 ) -> None:
     resolved({"rebinding.example": ["127.0.0.1", "169.254.169.254"]})
     async with RawServer(redirect("/again"), answered(b"secret", 200, "text/plain")) as server, ingesting() as ingestor:
-        with pytest.raises(BadRequestError, match=r"'rebinding\.example' has an address that is not public"):
+        with pytest.raises(
+            BadRequestError, match=r"'rebinding\.example' is not known, or has an address that is not public"
+        ):
             await ingestor.read(document(server.url.replace("127.0.0.1", "rebinding.example")), chunk_size=10)
 
     assert len(server.exchanges) == 1
 
 
-async def test_refusal_does_not_tell_the_address_of_a_name(
+@pytest.mark.parametrize(
+    ("addresses", "logged"),
+    [([], "nobody knows it"), (["10.9.8.7"], "10.9.8.7 is not public"), (["fd00::1"], "fd00::1 is not public")],
+)
+async def test_only_the_log_tells_whether_a_refused_name_is_unknown_or_inside(
+    addresses: list[str],
+    logged: str,
     resolved: Callable[[dict[str, list[str]]], list[str]],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    resolved({"internal.example": ["10.9.8.7"]})
-    async with ingesting() as ingestor:
-        with pytest.raises(BadRequestError) as refused:
-            await ingestor.read(document("http://internal.example/"), chunk_size=10)
+    resolved({"internal.example": addresses})
+    with caplog.at_level(logging.INFO, LOG.name):
+        async with ingesting() as ingestor:
+            with pytest.raises(BadRequestError) as refused:
+                await ingestor.read(document("http://internal.example/"), chunk_size=10)
 
-    assert "10.9.8.7" not in str(refused.value)
+    assert refused.value.message == (
+        "the host 'internal.example' is not known, or has an address that is not public; "
+        "ingest.allowed_networks of the config can allow it"
+    )
+    [line] = caplog.messages
+    assert line.startswith("no document is fetched from 'internal.example': ")
+    assert logged in line
 
 
 @pytest.mark.parametrize(

@@ -42,12 +42,13 @@ class Ingestor:
 
     Args:
         config: the limits.
-        log: where trouble with the processes that parse is told; no content of a document is.
+        log: where trouble with the processes that parse is told, and why a host was refused; no content of a document is.
     """
 
     def __init__(self, config: IngestConfig, log: logging.Logger) -> None:
         self._config = config
         self._slots = asyncio.Semaphore(config.max_concurrent)
+        self._log = log
         self._parsers = ParserPool(config, log)
         self._web: WebReader | None = None
         self._is_running = True
@@ -123,7 +124,7 @@ class Ingestor:
         if self._web is None:
             from hitchpost.ingest.sources.web import WebReader
 
-            self._web = WebReader(self._config)
+            self._web = WebReader(self._config, self._log)
         return await self._web.fetch(url, has_given_type=has_given_type)
 
     async def _parse(

@@ -1,10 +1,12 @@
 """`http` and `https` URLs, fetched so that nobody reaches through us what only we can reach.
 
 Names are resolved here, once for each connection: every address is checked, and the connection goes to one of those that were. A redirect is a new
-fetch with the same checks. There are no cookies, no credentials, no proxy, and only encodings that are inflated with a bound.
+fetch with the same checks. There are no cookies, no credentials, no proxy, and only encodings that are inflated with a bound. A caller isn't told
+whether a name is unknown or has an address that is not public, else the names inside a network could be tried out; the log says which it was.
 """
 
 import asyncio
+import logging
 import socket
 from typing import Any
 
@@ -30,19 +32,25 @@ HEADERS = {
     "User-Agent": f"hitchpost/{__version__}",
 }
 
+_CONFIG_HINT = "ingest.allowed_networks of the config can allow it"
+
 
 class WebReader:
     """Fetches documents; one object per ingestor, closed with it.
 
     Args:
         config: what may be fetched, and within which limits.
+        log: where it is told why a host was refused.
     """
 
-    def __init__(self, config: IngestConfig) -> None:
+    def __init__(self, config: IngestConfig, log: logging.Logger) -> None:
         self._config = config
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                resolver=_CheckedResolver(config), use_dns_cache=False, force_close=True, limit=config.max_concurrent
+                resolver=_CheckedResolver(config, log),
+                use_dns_cache=False,
+                force_close=True,
+                limit=config.max_concurrent,
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=HEADERS,
@@ -101,7 +109,7 @@ class WebReader:
             raise BadRequestError(f"documents may not be fetched from the host {quoted(host)}", param="content")
         # aiohttp asks the resolver for names only.
         if address is not None and not may_connect(address, self._config.allowed_networks):
-            raise _forbidden(host)
+            raise BadRequestError(f"the address {quoted(host)} is not public; {_CONFIG_HINT}", param="content")
 
     async def _body(self, answer: aiohttp.ClientResponse, url: URL, has_given_type: bool) -> SourceBytes:
         _check_status(answer.status)
@@ -126,10 +134,11 @@ class WebReader:
 
 
 class _CheckedResolver(AbstractResolver):
-    """Finds the addresses of a name, and refuses the name where one of them may not be connected with."""
+    """Finds the addresses of a name, and refuses the name where there are none or one of them may not be connected with."""
 
-    def __init__(self, config: IngestConfig) -> None:
+    def __init__(self, config: IngestConfig, log: logging.Logger) -> None:
         self._allowed_networks = config.allowed_networks
+        self._log = log
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
@@ -137,11 +146,15 @@ class _CheckedResolver(AbstractResolver):
         """The addresses, each as a number.
 
         Raises:
-            BadRequestError: one of them is forbidden.
-            OSError: there is none.
+            BadRequestError: there is none, or one of them is forbidden.
         """
         loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+        flags = socket.AI_ADDRCONFIG
+        try:
+            found = await loop.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM, flags=flags)
+        except OSError as error:
+            self._log.info("no document is fetched from %s: %s", quoted(host), error)
+            raise _refused(host) from error
         return [self._checked(host, *entry) for entry in found]
 
     def _checked(self, host: str, family: int, _type: int, protocol: int, _name: str, place: Any) -> ResolveResult:
@@ -150,7 +163,8 @@ class _CheckedResolver(AbstractResolver):
         except ValueError:
             address = None
         if address is None or not may_connect(address, self._allowed_networks):
-            raise _forbidden(host)
+            self._log.warning("no document is fetched from %s: its address %s is not public", quoted(host), place[0])
+            raise _refused(host)
         return {
             "hostname": host,
             "host": str(address),
@@ -204,16 +218,12 @@ def _check_status(status: int) -> None:
         raise BadRequestError(f"the document's server answered with status {status}", param="content")
 
 
-def _forbidden(host: str) -> HitchpostError:
-    message = (
-        f"the host {quoted(host)} has an address that is not public; ingest.allowed_networks of the config can allow it"
-    )
+def _refused(host: str) -> HitchpostError:
+    message = f"the host {quoted(host)} is not known, or has an address that is not public; {_CONFIG_HINT}"
     return BadRequestError(message, param="content")
 
 
 def _lost(error: Exception) -> HitchpostError:
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return BadRequestError("the host of the document's URL is not known", param="content")
     if isinstance(error, aiohttp.ClientSSLError):
         return BackendUnavailableError("the certificate of the document's server is not trusted")
     if isinstance(error, aiohttp.ClientConnectorError):
