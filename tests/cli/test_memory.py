@@ -13,15 +13,17 @@ from tests.cli.conftest import Run
 from tests.cli.terminal import Terminal
 from tests.processes import HostProcess
 
-CONFIG = r"""
+MAX_BODY_BYTES = 64 * 1024
+CONFIG = rf"""
 version: '2'
+server: {{max_body_bytes: {MAX_BODY_BYTES}}}
 providers:
   memory:
   - provider_id: scripted
     provider_type: inline::scripted
     config:
       script:
-      - {call: insert, when: "ZnVsbA==", fault: {kind: error, code: overloaded, message: "the disk is full"}}
+      - {{call: insert, when: "ZnVsbA==", fault: {{kind: error, code: overloaded, message: "the disk is full"}}}}
 """
 
 
@@ -135,6 +137,24 @@ def test_file_that_no_request_can_carry_is_not_sent(
     assert result.exit_code == 1
     assert "large.txt: it is larger than 1 MiB" in result.output
     assert "ingest.file_roots" in result.output
+
+
+def test_batch_that_is_too_much_for_a_request_of_the_host_goes_in_by_halves(
+    hitchpost: Run, bank: str, folder: Path
+) -> None:
+    for number in range(9):
+        (folder / "docs" / f"{number}.txt").write_text("x" * 20_000)
+    (folder / "docs" / "5.txt").write_text("x" * MAX_BODY_BYTES)
+
+    result = hitchpost("memory", "add", bank, "docs")
+
+    assert result.exit_code == 1
+    assert (
+        f"docs/5.txt: the request's body is larger than the {MAX_BODY_BYTES} bytes that this host reads"
+        in result.output
+    )
+    assert "1 of 11 documents did not go in" in result.output
+    assert len(listed(hitchpost, bank)) == 10
 
 
 def test_file_whose_name_is_no_text_goes_in(hitchpost: Run, bank: str, folder: Path) -> None:

@@ -29,6 +29,14 @@ class ChatPart:
     text: str
 
 
+class HostRefusalError(CommandError):
+    """The host answered with an error: its message, and the `status` of its answer."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 class HostClient:
     """Talks to one host; to be closed with `aclose`.
 
@@ -125,7 +133,7 @@ class HostClient:
         try:
             async with self._session.request(method, self._url + path, **options) as response:
                 if response.status >= 400:
-                    raise CommandError(_refusal(response.status, await _body(response)))
+                    raise HostRefusalError(response.status, _refusal(response.status, await _body(response)))
                 yield response
         except TimeoutError as error:
             raise CommandError(f"the host at {self._url} did not answer in time") from error
@@ -198,4 +206,4 @@ def _parts(chunk: Any) -> list[ChatPart]:
     return parts
 
 
-__all__ = ["ChatPart", "HostClient", "ask_host", "model_type"]
+__all__ = ["ChatPart", "HostClient", "HostRefusalError", "ask_host", "model_type"]

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Sequence
 from contextlib import aclosing
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
@@ -50,6 +51,9 @@ def add_documents(
 
     Of a directory all files go in that aren't hidden. A document whose id is there already is replaced, so that a command that was
     interrupted may be given again. The exit status is 1 where something did not go in.
+
+    Files of more than 10 MiB are not sent: the host can read them by itself, by their file:// URLs, below a folder that its run config
+    names under ingest.file_roots.
     """
     from hitchpost.cli.memory_files import batches, find_files
 
@@ -94,7 +98,19 @@ async def _add(
 async def _insert(
     client: "HostClient", bank: str, documents: list[dict[str, Any]], fields: dict[str, Any]
 ) -> list[dict[str, Any]]:
-    answer = await client.post(f"{_path(bank)}/documents", {"documents": documents, **fields}, INSERT_TIMEOUT_S)
+    """The reports of a batch; what is too much for one request of this host is sent by halves."""
+    from hitchpost.cli.host_client import HostRefusalError
+
+    try:
+        answer = await client.post(f"{_path(bank)}/documents", {"documents": documents, **fields}, INSERT_TIMEOUT_S)
+    except HostRefusalError as error:
+        if error.status != HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            raise
+        if len(documents) == 1:
+            return [{"document_id": documents[0]["document_id"], "chunk_count": None, "error": error.message}]
+        middle = len(documents) // 2
+        halves = documents[:middle], documents[middle:]
+        return [report for half in halves for report in await _insert(client, bank, half, fields)]
     reports: list[dict[str, Any]] = answer["documents"]
     return reports
 

@@ -76,8 +76,10 @@ def _read(path: Path, document_id: str) -> bytes:
     with path.open("rb") as file:
         content = file.read(MAX_FILE_BYTES + 1)
     if len(content) > MAX_FILE_BYTES:
-        message = f"it is larger than {MAX_FILE_BYTES // 1024**2} MiB, which is what one request can carry"
-        raise ValueError(f"{message}; the host reads it by a file:// URL, below a folder of its ingest.file_roots")
+        raise ValueError(
+            f"it is larger than {MAX_FILE_BYTES // 1024**2} MiB, and no larger file is sent; split it, or put it below a folder that the host's "
+            "run config names under ingest.file_roots, and insert its file:// URL"
+        )
     return content
 
 
