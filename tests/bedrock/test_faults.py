@@ -16,6 +16,7 @@ from hitchpost.errors import (
     BackendUnavailableError,
     BadBackendAnswerError,
     BadRequestError,
+    ContextLengthExceededError,
     DeadlineExceededError,
     HitchpostError,
     NotFoundError,
@@ -78,6 +79,26 @@ async def test_each_refusal_has_its_own_error(
 
     assert type(failed.value) is expected
     assert failed.value.provider_id == "bedrock"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Input is too long for requested model.",
+        "The model returned the following errors: prompt is too long: 213462 tokens > 200000 maximum",
+        "This model's maximum context length is 8192 tokens. Please reduce the length of the prompt",
+        "400 Bad Request: Too many input tokens. Max input tokens: 8192, request input token count: 9000",
+    ],
+)
+async def test_prompt_that_does_not_fit_has_an_error_of_its_own(
+    provider: BedrockInference, fake: FakeBedrock, words: str
+) -> None:
+    fake.refusals = [Refused(400, "ValidationException", words)]
+
+    with pytest.raises(ContextLengthExceededError) as failed:
+        await whole(provider)
+
+    assert words in failed.value.message
 
 
 @pytest.mark.parametrize("code", ["AccessDeniedException", "ValidationException", "ExpiredTokenException"])

@@ -21,7 +21,7 @@ from hitchpost.api import (
     Usage,
     UserMessage,
 )
-from hitchpost.errors import BadRequestError, UnsupportedError
+from hitchpost.errors import BadRequestError, ContextLengthExceededError, UnsupportedError
 from hitchpost_meta_reference.inference.provider import MetaReferenceInference
 from tests.meta_reference.conftest import CONTEXT, MakeProvider
 from tests.meta_reference.parrot import until
@@ -195,7 +195,7 @@ async def test_end_token_ends_the_answer(provider: MetaReferenceInference, token
 async def test_prompt_that_does_not_fit_is_refused_with_the_numbers(
     provider: MetaReferenceInference, too_many: int
 ) -> None:
-    with pytest.raises(BadRequestError, match=f"maximum context length is {CONTEXT} tokens") as refused:
+    with pytest.raises(ContextLengthExceededError, match=f"maximum context length is {CONTEXT} tokens") as refused:
         await answer(provider, chat("x" * too_many))
 
     assert (refused.value.param, refused.value.provider_id) == ("messages", "engine")

@@ -2,6 +2,7 @@
 
     HitchpostError
     ├── BadRequestError             the request says something that can't be
+    │   └── ContextLengthExceededError  the prompt is longer than the model's context
     ├── UnauthenticatedError        no credentials, or wrong ones
     ├── PermissionDeniedError       known caller, not allowed
     ├── NotFoundError               the model, shield or memory bank does not exist
@@ -64,6 +65,15 @@ class BadRequestError(HitchpostError):
 
     code = "bad_request"
     native_status = openai_status = 400
+
+
+class ContextLengthExceededError(BadRequestError):
+    """The prompt, or the prompt with the answer that was asked for, is longer than the model's context.
+
+    A code of its own, and the one that OpenAI has for it, since applications shorten the conversation where they see it.
+    """
+
+    code = "context_length_exceeded"
 
 
 class UnauthenticatedError(HitchpostError):
@@ -222,6 +232,7 @@ __all__ = [
     "BadRequestError",
     "ConfigError",
     "ConflictError",
+    "ContextLengthExceededError",
     "DeadlineExceededError",
     "HitchpostError",
     "NotFoundError",

@@ -30,6 +30,7 @@ from hitchpost.errors import (
     BackendUnavailableError,
     BadBackendAnswerError,
     BadRequestError,
+    ContextLengthExceededError,
     DeadlineExceededError,
     HitchpostError,
     NotFoundError,
@@ -88,6 +89,8 @@ _ADVICE: Mapping[type[HitchpostError], str] = {
     PermissionDeniedError: "these AWS credentials may not do that, or the account has no access to the model yet; ask for it in the Bedrock console",
 }
 """In place of what AWS said: its own text names users and roles."""
+_TOO_LONG = re.compile(r"(?i)\b(?:input|prompt) is too long|too many input tokens|maximum context length")
+"""How the models of the several makers say that a prompt doesn't fit; the code is the one of every other wrong request."""
 
 _SDK_ERRORS: tuple[type[Exception], ...] = (BotoCoreError, ClientError, ParserError, ResponseParserError, HTTPError)
 _STUMBLES = (AttributeError, KeyError, TypeError, ValueError)
@@ -155,6 +158,8 @@ def _refusal(error: ClientError) -> HitchpostError:
         text += " (name an inference profile, such as us.MODEL, in place of the model)"
     if kind is BadRequestError and "model identifier is invalid" in text:
         kind = NotFoundError
+    if kind is BadRequestError and _TOO_LONG.search(text):
+        kind = ContextLengthExceededError
     message = (
         _ADVICE.get(kind) or f"Bedrock answered {quoted(said.get('Code') or 'an error', '')}: {text or 'no reason'}"
     )

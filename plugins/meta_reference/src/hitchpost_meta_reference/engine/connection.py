@@ -12,6 +12,7 @@ from typing import Any, overload
 
 from pydantic_core import PydanticSerializationError
 
+from hitchpost import errors
 from hitchpost.errors import BadRequestError, HitchpostError, RequestTooLargeError
 from hitchpost_meta_reference.engine.protocol import (
     Cancel,
@@ -37,6 +38,10 @@ VectorEvent = Vectors | Done
 RequestEvent = AnswerEvent | VectorEvent
 _SILENT_INTERVALS = 4
 _MERGE_FROM_EVENTS = 256
+_ERRORS: dict[str, type[HitchpostError]] = {
+    kind.code: kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, HitchpostError)
+}
+"""By their codes, which is how an engine tells of them."""
 
 
 class EventQueue:
@@ -190,8 +195,7 @@ def _frame(request: Submit | Embed) -> bytes:
 
 
 def _error(event: RequestFailed) -> HitchpostError:
-    classes = {kind.code: kind for kind in HitchpostError.__subclasses__()}
-    return classes.get(event.code, HitchpostError)(event.message, param=event.param)
+    return _ERRORS.get(event.code, HitchpostError)(event.message, param=event.param)
 
 
 __all__ = ["AnswerEvent", "EngineConnection", "EventQueue", "RequestEvent", "VectorEvent"]

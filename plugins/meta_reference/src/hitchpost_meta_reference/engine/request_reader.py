@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from hitchpost.errors import BadRequestError, UnsupportedError
+from hitchpost.errors import BadRequestError, ContextLengthExceededError, UnsupportedError
 from hitchpost_meta_reference.engine.chat_template import ChatTemplate
 from hitchpost_meta_reference.engine.errors import ChatTemplateError, CheckpointError
 from hitchpost_meta_reference.engine.protocol import Prompt, Sampling, SegmentsPrompt, Submit, TextPrompt
@@ -107,8 +107,8 @@ class CheckpointRequests:
         if chars > self._max_prompt_chars:
             raise self._too_long(f"the prompt has {chars} characters", prompt)
 
-    def _too_long(self, size: str, prompt: Prompt) -> BadRequestError:
-        return BadRequestError(
+    def _too_long(self, size: str, prompt: Prompt) -> ContextLengthExceededError:
+        return ContextLengthExceededError(
             f"this model's maximum context length is {self._context_length} tokens, of which the answer needs at least one, "
             f"but {size}; shorten the prompt",
             param=_param(prompt),
