@@ -348,7 +348,7 @@ class NoKeyError(UnauthenticatedError):
         (NoKeyError("x", param="model"), 401, "authentication_error", "invalid_api_key", True),
         (PermissionDeniedError("x", param="model"), 403, "permission_error", "permission_denied", True),
         (ConflictError("x", param="model"), 409, "invalid_request_error", "conflict", False),
-        (RateLimitedError("x", param="model"), 429, "rate_limit_error", "rate_limited", True),
+        (RateLimitedError("x", param="model"), 429, "rate_limit_error", "rate_limit_exceeded", True),
         (
             ContextLengthExceededError("x", param="model"),
             400,

@@ -3,11 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-from hitchpost.errors import HitchpostError, NotFoundError, UnauthenticatedError
+from hitchpost.errors import HitchpostError, NotFoundError, RateLimitedError, UnauthenticatedError
 from hitchpost.host.json_text import json_value
 
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
-_CODES = {NotFoundError.code: "model_not_found", UnauthenticatedError.code: "invalid_api_key"}
+_CODES = {
+    NotFoundError.code: "model_not_found",
+    RateLimitedError.code: "rate_limit_exceeded",
+    UnauthenticatedError.code: "invalid_api_key",
+}
 _HTTP_CODES = {
     404: "unknown_url",
     405: "method_not_allowed",
