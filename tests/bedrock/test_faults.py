@@ -224,6 +224,25 @@ async def completed(provider: BedrockInference) -> Any:
     return await provider.completion(CompletionRequest(model_id="m", content="Once"), asking())
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{}",
+        b'{"generation":7,"stop_reason":"stop"}',
+        b'{"generation":"x"}',
+        b'{"generation":"x","stop_reason":"boredom"}',
+        b'{"generation":"x","stop_reason":["stop"]}',
+        b"[" * 100_000,
+    ],
+    ids=["nothing", "a number", "no end", "an unknown end", "a list as its end", "deep"],
+)
+async def test_odd_completion_is_an_error(provider: BedrockInference, fake: FakeBedrock, body: bytes) -> None:
+    fake.answering = saying(body)
+
+    with pytest.raises(BadBackendAnswerError):
+        await completed(provider)
+
+
 @pytest.mark.parametrize("ask", [whole, completed])
 async def test_answer_without_an_end_is_not_read_for_ever(
     provider: BedrockInference, fake: FakeBedrock, ask: Any, monkeypatch: pytest.MonkeyPatch

@@ -30,13 +30,13 @@ class Workers:
         self._running: dict[Call, Future[Any]] = {}
         self._is_closed = False
 
-    async def run(self, work: Callable[[], T], *, says_nothing_until_done: bool = False) -> T:
+    async def run(self, work: Callable[[], T]) -> T:
         """What `work` returns, from a thread.
 
         Raises:
             Exception: whatever `work` raises.
         """
-        call = Call(says_nothing_until_done=says_nothing_until_done)
+        call = Call()
 
         def in_thread() -> T:
             with call.running():
@@ -55,13 +55,19 @@ class Workers:
                 raise _stopped() from error
             raise
 
-    async def stream(self, work: Callable[[], Generator[T, None, None]]) -> AsyncGenerator[T, None]:
+    async def stream(
+        self, work: Callable[[], Generator[T, None, None]], *, says_nothing_until_done: bool = False
+    ) -> AsyncGenerator[T, None]:
         """The items of a generator that runs in a thread; it is closed there when this is closed.
+
+        Args:
+            work: makes the generator.
+            says_nothing_until_done: whether the backend answers all at once, so that silence means nothing.
 
         Raises:
             Exception: whatever the generator raises.
         """
-        call = Call()
+        call = Call(says_nothing_until_done=says_nothing_until_done)
         pump: _Pump[T] = _Pump(asyncio.get_running_loop())
 
         def in_thread() -> None:

@@ -1,4 +1,4 @@
-"""What Converse and ConverseStream answer, as events. Pure; a whole answer is told as the events of its stream."""
+"""What Converse and ConverseStream answer, as events. Pure; a whole answer is read as the stream that would have told it."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -33,6 +33,9 @@ class ChatEvents:
     Args:
         only_one_call: whether calls after the first are left out.
     """
+
+    is_cut = False
+    """Bedrock itself ends at stop strings."""
 
     def __init__(self, *, only_one_call: bool) -> None:
         self._only_one_call = only_one_call
@@ -93,27 +96,23 @@ class ChatEvents:
         return self._only_one_call and index > 0
 
 
-def whole_answer(answer: Mapping[str, Any], *, only_one_call: bool) -> Iterator[InferenceEvent]:
-    """The events that an answer of Converse spells.
+def stream_of(answer: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The events in which ConverseStream would tell an answer of Converse.
 
     Raises:
-        BadBackendAnswerError: it can't be read, or says that the model failed.
+        BadBackendAnswerError: it has no message.
     """
     match answer:
         case {"output": {"message": {"content": list(blocks)}}, "stopReason": reason}:
-            events = ChatEvents(only_one_call=only_one_call)
             for number, block in enumerate(blocks):
-                for event in _stream_of(number, block):
-                    yield from events.translate(event)
-            yield from events.translate({"messageStop": {"stopReason": reason}})
-            yield from events.translate({"metadata": answer})
-            yield from events.finish()
+                yield from _stream_of_block(number, block)
+            yield {"messageStop": {"stopReason": reason}}
+            yield {"metadata": answer}
         case _:
             raise BadBackendAnswerError("Bedrock answered without a message")
 
 
-def _stream_of(number: int, block: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """The events in which a stream tells a content block."""
+def _stream_of_block(number: int, block: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     match block:
         case {"text": str()}:
             yield _delta_event(number, {"text": block["text"]})
@@ -156,4 +155,4 @@ def extra_of(trace: Any) -> dict[str, Any] | None:
     return {"amazon_bedrock_trace": trace} if trace else None
 
 
-__all__ = ["ChatEvents", "extra_of", "reason_of", "usage_of", "whole_answer"]
+__all__ = ["ChatEvents", "extra_of", "reason_of", "stream_of", "usage_of"]

@@ -1,7 +1,7 @@
 """Text completion by Llama models: InvokeModel with the model's own JSON. Pure."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from hitchpost.api import (
@@ -84,6 +84,7 @@ class CompletionEvents:
     """Translates the chunks of one answer; a whole answer is its only chunk."""
 
     def __init__(self, request: CompletionRequest) -> None:
+        self._echo = content_text(request.content) if request.echo else ""
         self._cutter = StopCutter(request.sampling_params.stop or [])
         self._prompt_tokens: int | None = None
         self._completion_tokens = 0
@@ -94,12 +95,16 @@ class CompletionEvents:
         """Whether a stop string was found, so that the rest of the answer is of no use."""
         return self._cutter.found is not None
 
-    def translate(self, chunk: Mapping[str, Any]) -> Iterator[CompletionEvent]:
-        """The text that is certain after this chunk.
+    def translate(self, data: bytes) -> Iterator[CompletionEvent]:
+        """The text that is certain after this chunk; before the first one what was asked, where that is wanted.
 
         Raises:
             BadBackendAnswerError: it can't be read.
         """
+        chunk = parsed_chunk(data)
+        if self._echo:
+            yield TextDelta(self._echo)
+            self._echo = ""
         text = chunk.get("generation")
         if not isinstance(text, str):
             raise BadBackendAnswerError("Bedrock answered without a text")
@@ -113,7 +118,7 @@ class CompletionEvents:
         if chunk.get("amazon-bedrock-guardrailAction") == "INTERVENED":
             self._reason = FinishReason.content_filter
         elif reason is not None and self._reason is None:
-            if reason not in _REASONS:
+            if not isinstance(reason, str) or reason not in _REASONS:
                 raise BadBackendAnswerError(f"Bedrock's answer ended for the reason {quoted(reason)}")
             self._reason = _REASONS[reason]
 

@@ -8,9 +8,10 @@ import contextlib
 import difflib
 import json
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator, Sequence
 from contextlib import aclosing
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 from hitchpost.api import (
     ChatCompletionRequest,
@@ -23,9 +24,7 @@ from hitchpost.api import (
     InferenceEvent,
     Model,
     RequestContext,
-    TextDelta,
     Usage,
-    content_text,
 )
 from hitchpost.errors import BackendUnavailableError, BadRequestError, HitchpostError, PermissionDeniedError, quoted
 from hitchpost.plugin import InferenceProvider, ProviderDeps, collect_chat, collect_completion
@@ -33,22 +32,43 @@ from hitchpost_bedrock.aws.clients import AwsClients, Service
 from hitchpost_bedrock.aws.credentials import AwsProviderData, Identity
 from hitchpost_bedrock.aws.errors import NoAwsCredentialsError
 from hitchpost_bedrock.aws.workers import Workers
-from hitchpost_bedrock.inference.chat_events import ChatEvents, whole_answer
+from hitchpost_bedrock.inference.chat_events import ChatEvents
 from hitchpost_bedrock.inference.chat_request import converse_arguments
 from hitchpost_bedrock.inference.config import BedrockInferenceConfig, ModelSettings, read_settings
 from hitchpost_bedrock.inference.embeddings import Body, EmbeddingFamily, embedding_bodies, get_family, vectors_of
 from hitchpost_bedrock.inference.llama_completion import CompletionEvents, invoke_arguments, parsed_chunk
 from hitchpost_bedrock.inference.model_list import metadata_of
 from hitchpost_bedrock.inference.model_names import base_of, find_among, is_arn, llama_id
-from hitchpost_bedrock.inference.sdk_calls import converse_stream, conversed, invoked, invoked_stream, listed_models
+from hitchpost_bedrock.inference.sdk_calls import conversed, invoked, invoked_chunks, listed_models
 
 T = TypeVar("T")
+ItemT = TypeVar("ItemT")
+EventT = TypeVar("EventT")
+ItemT_contra = TypeVar("ItemT_contra", contravariant=True)
+EventT_co = TypeVar("EventT_co", covariant=True)
 
 CONTROL_THREADS = 4
 """For listing models and making clients, which must not wait behind answers."""
 LISTING_KEPT_S = 60.0
 EMBEDDINGS_AT_ONCE = 8
 """Calls for the texts of one request."""
+
+
+class Translator(Protocol[ItemT_contra, EventT_co]):
+    """Makes events of ours of what Bedrock tells of one answer."""
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the rest of the answer is of no use."""
+        ...
+
+    def translate(self, item: ItemT_contra, /) -> Iterator[EventT_co]:
+        """What is certain after this item."""
+        ...
+
+    def finish(self) -> Iterator[EventT_co]:
+        """The end, once there are no more items."""
+        ...
 
 
 class BedrockInference(InferenceProvider[BedrockInferenceConfig]):
@@ -129,98 +149,71 @@ class BedrockInference(InferenceProvider[BedrockInferenceConfig]):
 
     async def chat_completion(self, request: ChatCompletionRequest, context: RequestContext) -> ChatCompletionResponse:
         """Answers a conversation by Converse."""
-        events = self._whole_chat(request, context)
-        async with aclosing(events):
+        async with aclosing(self._chat(request, context, streams=False)) as events:
             return await collect_chat(events, 1)
 
-    async def stream_chat_completion(
+    def stream_chat_completion(
         self, request: ChatCompletionRequest, context: RequestContext
     ) -> AsyncIterator[InferenceEvent]:
         """Answers a conversation by ConverseStream; at once by Converse where the model can't stream."""
-        model, settings = _asked_model(request.model_id, context)
-        if not settings.streaming:
-            async with aclosing(self._whole_chat(request, context)) as whole:
-                async for event in whole:
-                    yield event
-            return
-        with self._named_errors():
-            arguments = converse_arguments(request, model, settings, settings.guardrail(self.config), streams=True)
-            client = await self._client("bedrock-runtime", context)
-            chat = ChatEvents(only_one_call=request.parallel_tool_calls is False)
-            events = self._workers(self._calls).stream(lambda: converse_stream(client, arguments))
-            async with aclosing(events) as told:
-                async for answered in told:
-                    for translated_event in chat.translate(answered):
-                        yield translated_event
-            for last in chat.finish():
-                yield last
+        return self._chat(request, context, streams=True)
 
-    async def _whole_chat(
-        self, request: ChatCompletionRequest, context: RequestContext
+    async def _chat(
+        self, request: ChatCompletionRequest, context: RequestContext, *, streams: bool
     ) -> AsyncGenerator[InferenceEvent, None]:
         model, settings = _asked_model(request.model_id, context)
+        streams = streams and settings.streaming
         with self._named_errors():
-            arguments = converse_arguments(request, model, settings, settings.guardrail(self.config), streams=False)
-            client = await self._client("bedrock-runtime", context)
-            answer = await self._workers(self._calls).run(
-                lambda: conversed(client, arguments), says_nothing_until_done=True
-            )
-            for event in whole_answer(answer, only_one_call=request.parallel_tool_calls is False):
-                yield event
+            arguments = converse_arguments(request, model, settings, settings.guardrail(self.config), streams=streams)
+            translator = ChatEvents(only_one_call=request.parallel_tool_calls is False)
+            call = partial(conversed, arguments=arguments, streams=streams)
+            async with aclosing(self._told(call, translator, context, streams=streams)) as events:
+                async for event in events:
+                    yield event
 
     # --- completion ---
 
     async def completion(self, request: CompletionRequest, context: RequestContext) -> CompletionResponse:
         """Continues a text by InvokeModel."""
-        events = self._whole_completion(request, context)
-        async with aclosing(events):
+        async with aclosing(self._completion(request, context, streams=False)) as events:
             return await collect_completion(events, 1)
 
-    async def stream_completion(
-        self, request: CompletionRequest, context: RequestContext
-    ) -> AsyncIterator[CompletionEvent]:
+    def stream_completion(self, request: CompletionRequest, context: RequestContext) -> AsyncIterator[CompletionEvent]:
         """Continues a text by InvokeModelWithResponseStream; at once by InvokeModel where the model can't stream."""
-        model, settings = _asked_model(request.model_id, context)
-        if not settings.streaming:
-            async with aclosing(self._whole_completion(request, context)) as whole:
-                async for event in whole:
-                    yield event
-            return
-        with self._named_errors():
-            arguments = invoke_arguments(request, model, settings, settings.guardrail(self.config))
-            client = await self._client("bedrock-runtime", context)
-            completion = CompletionEvents(request)
-            must_echo = request.echo
-            chunks = self._workers(self._calls).stream(lambda: invoked_stream(client, arguments))
-            async with aclosing(chunks) as told:
-                async for answered in told:
-                    if must_echo:
-                        yield TextDelta(content_text(request.content))
-                        must_echo = False
-                    for translated_event in completion.translate(parsed_chunk(answered)):
-                        yield translated_event
-                    if completion.is_cut:
-                        break
-            for last in completion.finish():
-                yield last
+        return self._completion(request, context, streams=True)
 
-    async def _whole_completion(
-        self, request: CompletionRequest, context: RequestContext
+    async def _completion(
+        self, request: CompletionRequest, context: RequestContext, *, streams: bool
     ) -> AsyncGenerator[CompletionEvent, None]:
         model, settings = _asked_model(request.model_id, context)
+        streams = streams and settings.streaming
         with self._named_errors():
             arguments = invoke_arguments(request, model, settings, settings.guardrail(self.config))
-            client = await self._client("bedrock-runtime", context)
-            data, _ = await self._workers(self._calls).run(
-                lambda: invoked(client, arguments), says_nothing_until_done=True
-            )
-            completion = CompletionEvents(request)
-            if request.echo:
-                yield TextDelta(content_text(request.content))
-            for event in completion.translate(parsed_chunk(data)):
-                yield event
-            for last in completion.finish():
-                yield last
+            translator = CompletionEvents(request)
+            call = partial(invoked_chunks, arguments=arguments, streams=streams)
+            async with aclosing(self._told(call, translator, context, streams=streams)) as events:
+                async for event in events:
+                    yield event
+
+    async def _told(
+        self,
+        call: Callable[[Any], Generator[ItemT, None, None]],
+        translator: Translator[ItemT, EventT],
+        context: RequestContext,
+        *,
+        streams: bool,
+    ) -> AsyncGenerator[EventT, None]:
+        """What a call, made with a client of the SDK, answers, translated."""
+        client = await self._client("bedrock-runtime", context)
+        items = self._workers(self._calls).stream(lambda: call(client), says_nothing_until_done=not streams)
+        async with aclosing(items) as told:
+            async for item in told:
+                for event in translator.translate(item):
+                    yield event
+                if translator.is_cut:
+                    break
+        for last in translator.finish():
+            yield last
 
     # --- embeddings ---
 

@@ -7,23 +7,20 @@ from hitchpost.api import Model
 from hitchpost.errors import BadBackendAnswerError
 from hitchpost_bedrock.aws.errors import translated_errors
 from hitchpost_bedrock.aws.transport import MAX_ANSWER_BYTES
+from hitchpost_bedrock.inference.chat_events import stream_of
 from hitchpost_bedrock.inference.model_list import models_of
 
 MAX_PAGES = 100
 Arguments = Mapping[str, Any]
 
 
-def conversed(client: Any, arguments: Arguments) -> dict[str, Any]:
-    """What Converse answers."""
+def conversed(client: Any, arguments: Arguments, *, streams: bool) -> Generator[dict[str, Any], None, None]:
+    """The events of ConverseStream; where it is not to stream, what Converse answers as the same events."""
     with translated_errors():
-        answer: dict[str, Any] = client.converse(**arguments)
-        return answer
-
-
-def converse_stream(client: Any, arguments: Arguments) -> Generator[dict[str, Any], None, None]:
-    """The events of ConverseStream."""
-    with translated_errors():
-        yield from _events(client.converse_stream(**arguments)["stream"])
+        if streams:
+            yield from _events(client.converse_stream(**arguments)["stream"])
+        else:
+            yield from stream_of(client.converse(**arguments))
 
 
 def invoked(client: Any, arguments: Arguments) -> tuple[bytes, Mapping[str, str]]:
@@ -40,8 +37,11 @@ def invoked(client: Any, arguments: Arguments) -> tuple[bytes, Mapping[str, str]
             body.close()
 
 
-def invoked_stream(client: Any, arguments: Arguments) -> Generator[bytes, None, None]:
-    """The chunks of InvokeModelWithResponseStream."""
+def invoked_chunks(client: Any, arguments: Arguments, *, streams: bool) -> Generator[bytes, None, None]:
+    """The chunks of InvokeModelWithResponseStream; where it is not to stream, the only one of InvokeModel."""
+    if not streams:
+        yield invoked(client, arguments)[0]
+        return
     with translated_errors():
         for event in _events(client.invoke_model_with_response_stream(**arguments)["body"]):
             if "chunk" in event:
@@ -73,4 +73,4 @@ def listed_models(client: Any) -> list[Model]:
         return models_of(summaries, profiles)
 
 
-__all__ = ["converse_stream", "conversed", "invoked", "invoked_stream", "listed_models"]
+__all__ = ["conversed", "invoked", "invoked_chunks", "listed_models"]
