@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from hitchpost.api import LogProbConfig, ResponseFormat, SamplingParams
+from hitchpost.api import LogProbConfig, ResponseFormat, SamplingParams, SamplingStrategy
 
 
 def sampling(**fields: Any) -> SamplingParams:
@@ -141,3 +141,21 @@ def test_wrong_response_format_is_told_by_kind(data: dict[str, Any], kind: str) 
         FORMAT.validate_python(data)
 
     assert [error["type"] for error in refused.value.errors()] == [kind]
+
+
+def test_all_that_was_said_comes_in_one_piece_and_in_order() -> None:
+    params = sampling(top_k=0, temperature=0.5, seed=None, strategy="greedy")
+
+    assert list(params.all_said().items()) == [
+        ("strategy", SamplingStrategy.greedy),
+        ("temperature", 0.5),
+        ("top_k", 0),
+    ]
+
+
+def test_what_is_not_said_in_other_words_than_the_native_wires_is_left_to_the_model() -> None:
+    params = SamplingParams.of_said({"temperature": 0.5, "n": 2})
+
+    assert params.all_said() == {"temperature": 0.5, "n": 2}
+    assert (params.top_p, params.top_k, params.max_tokens, params.repetition_penalty) == (None, None, None, None)
+    assert not SamplingParams.of_said({}).is_greedy

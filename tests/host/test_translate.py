@@ -59,6 +59,55 @@ def test_every_sampling_field_arrives() -> None:
     assert request.parallel_tool_calls is False
 
 
+EVERYTHING: dict[str, Any] = {
+    "temperature": 2,
+    "top_p": 1,
+    "top_k": 2**31 - 1,
+    "repetition_penalty": 100,
+    "max_tokens": 1,
+    "stop": ["a", "b"],
+    "seed": -(2**63),
+    "n": 128,
+    "presence_penalty": -2,
+    "frequency_penalty": 2,
+    "logit_bias": {"17": -100},
+    "logprobs": True,
+    "top_logprobs": 20,
+    "tools": [{"type": "function", "function": {"name": "f", "description": "d", "parameters": {}, "strict": True}}],
+    "tool_choice": {"type": "function", "function": {"name": "f"}},
+    "parallel_tool_calls": True,
+    "response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object"}}},
+    "stream": True,
+}
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, EVERYTHING, {"tool_choice": "none", "response_format": {"type": "json_object"}}]
+)
+def test_conversation_is_what_validation_would_have_made_of_it(fields: dict[str, Any]) -> None:
+    image = {"type": "image_url", "image_url": {"url": "https://example.org/horse.png"}}
+    request = chat_request(
+        {"role": "system", "content": [{"type": "text", "text": "be"}, {"type": "text", "text": "kind"}]},
+        {"role": "user", "content": [{"type": "text", "text": "look"}, image]},
+        {"role": "assistant", "content": "hm", "tool_calls": [call(arguments='{"a": 1}')]},
+        {"role": "tool", "tool_call_id": "c1", "content": "done"},
+        **fields,
+    )
+
+    validated = api.ChatCompletionRequest.model_validate(request.model_dump())
+
+    assert request == validated
+    assert request.model_fields_set <= validated.model_fields_set
+
+
+@pytest.mark.parametrize("fields", [{}, {"echo": True, "temperature": 0}, {"logprobs": 5, "stop": "x", "n": 2}])
+def test_prompt_is_what_validation_would_have_made_of_it(fields: dict[str, Any]) -> None:
+    body = json.dumps({"model": "m", "prompt": ["a", "b"], **fields}).encode()
+    requests = translate.to_completion_requests(parse_json_body(wire.CompletionRequest, body))
+
+    assert requests == [api.CompletionRequest.model_validate(request.model_dump()) for request in requests]
+
+
 @pytest.mark.parametrize(
     ("fields", "limit"),
     [

@@ -1,11 +1,12 @@
 """How the next token is chosen, and what form the answer must have."""
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field
 
-from hitchpost.api.wire_model import FewEntries, Items, WireModel
+from hitchpost.api.wire_model import FewEntries, Items, WireModel, of_valid
 
 # --- values ---
 
@@ -66,10 +67,24 @@ class SamplingParams(WireModel):
         """The value of `field` when the caller gave one that isn't null, else None."""
         return getattr(self, field) if field in self.model_fields_set else None
 
+    def all_said(self) -> dict[str, Any]:
+        """The fields that the caller gave, in their order here, but for nulls."""
+        given = self.model_fields_set
+        return {name: value for name, value in self.__dict__.items() if value is not None and name in given}
+
+    @classmethod
+    def of_said(cls, said: Mapping[str, Any]) -> Self:
+        """What a caller says in words other than the native wire's, validated before: what is not said has no default, but is the model's."""
+        return of_valid(cls, **{**_NOTHING_SAID, **said})
+
     @property
     def is_greedy(self) -> bool:
         """Whether the caller asked for the most likely token at each step."""
         return self.strategy is SamplingStrategy.greedy or (self.temperature == 0 and self.temperature is not None)
+
+
+_NOTHING_SAID = dict.fromkeys(("temperature", "top_p", "top_k", "max_tokens", "repetition_penalty"))
+"""In place of the defaults that the native wire has for them."""
 
 
 class LogProbConfig(WireModel):

@@ -1,11 +1,15 @@
 """The base class of everything that is parsed from a request or a file."""
 
-from typing import Annotated, Any, TypeVar
+from collections.abc import Callable
+from functools import cache
+from typing import Annotated, Any, ParamSpec, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import from_json, to_json
 
 T = TypeVar("T")
+P = ParamSpec("P")
+ModelT = TypeVar("ModelT", bound="WireModel")
 
 MAX_ENTRIES = 10_000
 
@@ -74,4 +78,45 @@ class WireModel(BaseModel):
     )
 
 
-__all__ = ["FewEntries", "FiniteNumbers", "Identifier", "Items", "Metadata", "WireModel"]
+def of_valid(kind: Callable[P, ModelT], *_: P.args, **values: P.kwargs) -> ModelT:
+    """A `kind` made of values that were validated before, to the same bounds or narrower ones: nothing is checked, copied or looked up by
+    alias, which takes half the time of the constructor. Its arguments are the constructor's, and type checkers hold them to that.
+
+    Args:
+        kind: a model without private attributes, whose defaults can be shared or are made by factories.
+        values: of its fields, by name; those that are left out get their defaults, as far as they have any.
+    """
+    defaults, factories = _defaults_of(kind)
+    made: ModelT = object.__new__(kind)  # type: ignore[arg-type]  # a class, which a type of its parameters can't say
+    fields = {**defaults, **values}
+    for name, factory in factories:
+        if name not in values:
+            fields[name] = factory()
+    _set_fields(made, fields)
+    _set_given(made, set(values))
+    _set_extra(made, None)
+    _set_private(made, None)
+    return made
+
+
+# All that an instance of a model consists of; `setattr` would ask the model first.
+_set_fields, _set_given, _set_extra, _set_private = (
+    BaseModel.__dict__[slot].__set__
+    for slot in ("__dict__", "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
+)
+
+
+@cache
+def _defaults_of(kind: Any) -> tuple[dict[str, Any], list[tuple[str, Callable[[], Any]]]]:
+    """The defaults of a model's fields that can be shared, and what makes the others."""
+    defaults: dict[str, Any] = {}
+    factories: list[tuple[str, Callable[[], Any]]] = []
+    for name, field in kind.model_fields.items():
+        if field.default_factory is not None:
+            factories.append((name, field.default_factory))
+        elif not field.is_required():
+            defaults[name] = field.default
+    return defaults, factories
+
+
+__all__ = ["FewEntries", "FiniteNumbers", "Identifier", "Items", "Metadata", "WireModel", "of_valid"]

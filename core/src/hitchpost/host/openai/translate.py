@@ -1,9 +1,13 @@
-"""OpenAI's requests into Hitchpost's. Pure functions; what can't be done is refused by the name of its field, never ignored."""
+"""OpenAI's requests into Hitchpost's. Pure functions; what can't be done is refused by the name of its field, never ignored.
 
-from collections.abc import Iterator, Mapping, Sequence
+The types in `wire` hold every value to the bounds of Hitchpost's own, or to narrower ones, so that nothing is validated twice.
+"""
+
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from hitchpost import api
+from hitchpost.api.wire_model import of_valid
 from hitchpost.errors import BadRequestError, UnsupportedError, quoted
 from hitchpost.host.openai import wire
 
@@ -14,6 +18,10 @@ DEFAULT_COMPLETION_TOKENS = 16
 MOST_CHOICES = 128
 """Of all prompts of a completion request together: as many as one prompt may have."""
 MOST_INPUTS = 2048
+
+_SAMPLING_FIELDS = ("temperature", "top_p", "top_k", "repetition_penalty", "stop", "seed", "n", "presence_penalty", "frequency_penalty",
+                    "logit_bias")  # fmt: skip
+_OTHER_FORMS = ("functions", "function_call", "modalities", "audio", "prediction", "web_search_options")
 
 
 # --- chat completions ---
@@ -27,9 +35,10 @@ def to_chat_request(body: wire.ChatCompletionRequest) -> api.ChatCompletionReque
     """
     _refuse_other_forms(body)
     _check_stream_options(body)
-    return api.ChatCompletionRequest(
+    return of_valid(
+        api.ChatCompletionRequest,
         model_id=body.model,
-        messages=list(_messages(body.messages)),
+        messages=_messages(body.messages),
         sampling_params=_sampling(body, body.max_completion_tokens or body.max_tokens),
         tools=[_tool(tool) for tool in body.tools] if body.tools else None,
         tool_choice=_tool_choice(body),
@@ -41,6 +50,8 @@ def to_chat_request(body: wire.ChatCompletionRequest) -> api.ChatCompletionReque
 
 
 def _refuse_other_forms(body: wire.ChatCompletionRequest) -> None:
+    if body.model_fields_set.isdisjoint(_OTHER_FORMS):
+        return
     for field, instead in (("functions", "tools"), ("function_call", "tool_choice")):
         if getattr(body, field) is not None:
             raise BadRequestError(f"{field} is the older form of {instead}, which is served", param=field)
@@ -62,53 +73,49 @@ def includes_usage(body: wire.SamplingFields) -> bool:
 
 
 def _sampling(body: wire.SamplingFields, max_tokens: int | None) -> api.SamplingParams:
-    return api.SamplingParams(
-        strategy=None,
-        temperature=body.temperature,
-        top_p=body.top_p,
-        top_k=body.top_k,
-        max_tokens=max_tokens,
-        repetition_penalty=body.repetition_penalty,
-        stop=[body.stop] if isinstance(body.stop, str) else body.stop,
-        seed=body.seed,
-        n=body.n or 1,
-        presence_penalty=body.presence_penalty or 0.0,
-        frequency_penalty=body.frequency_penalty or 0.0,
-        logit_bias=body.logit_bias,
-    )
+    given = body.model_fields_set
+    said = {name: value for name in _SAMPLING_FIELDS if name in given and (value := getattr(body, name)) is not None}
+    if max_tokens:
+        said["max_tokens"] = max_tokens
+    if isinstance(body.stop, str):
+        said["stop"] = [body.stop]
+    return api.SamplingParams.of_said(said)
 
 
 def _chat_logprobs(body: wire.ChatCompletionRequest) -> api.LogProbConfig | None:
     if body.logprobs:
-        return api.LogProbConfig(top_k=body.top_logprobs or 0)
+        return of_valid(api.LogProbConfig, top_k=body.top_logprobs or 0)
     if body.top_logprobs:
         raise BadRequestError("top_logprobs needs logprobs: true", param="top_logprobs")
     return None
 
 
-def _messages(messages: Sequence[wire.Message]) -> Iterator[api.Message]:
+def _messages(messages: Sequence[wire.Message]) -> list[api.Message]:
+    translated: list[api.Message] = []
     tool_names: dict[str, str] = {}
     for position, message in enumerate(messages):
-        match message:
-            case wire.SystemMessage():
-                yield api.SystemMessage(content=_text(message.content))
-            case wire.UserMessage():
-                yield api.UserMessage(content=_user_content(message.content))
-            case wire.AssistantMessage():
-                tool_names.update({call.id: call.function.name for call in message.tool_calls or ()})
-                yield _assistant_message(message)
-            case wire.ToolMessage():
-                yield _tool_message(message, tool_names, f"messages.{position}.tool_call_id")
+        # By role, not by type: types of pydantic's are slow to tell apart.
+        if message.role == "user":
+            translated.append(of_valid(api.UserMessage, content=_user_content(message.content)))
+        elif message.role == "assistant":
+            tool_names.update({call.id: call.function.name for call in message.tool_calls or ()})
+            translated.append(_assistant_message(message))
+        elif message.role == "tool":
+            translated.append(_tool_message(message, tool_names, f"messages.{position}.tool_call_id"))
+        else:
+            translated.append(of_valid(api.SystemMessage, content=_text(message.content)))
+    return translated
 
 
 def _assistant_message(message: wire.AssistantMessage) -> api.CompletionMessage:
     calls = [
-        api.ToolCall(call_id=call.id, tool_name=call.function.name, arguments_json=call.function.arguments)
+        of_valid(api.ToolCall, call_id=call.id, tool_name=call.function.name, arguments_json=call.function.arguments)
         for call in message.tool_calls or ()
     ]
     content = message.content
     parts = [content] if isinstance(content, str) else [_part_text(part) for part in content or ()]
-    return api.CompletionMessage(
+    return of_valid(
+        api.CompletionMessage,
         content="".join([*parts, message.refusal or ""]),
         # After a call the model waits for its result; the turn isn't over.
         stop_reason=api.StopReason.end_of_message if calls else api.StopReason.end_of_turn,
@@ -117,7 +124,7 @@ def _assistant_message(message: wire.AssistantMessage) -> api.CompletionMessage:
 
 
 def _part_text(part: wire.TextPart | wire.RefusalPart) -> str:
-    return part.text if isinstance(part, wire.TextPart) else part.refusal
+    return part.text if part.type == "text" else part.refusal
 
 
 def _tool_message(message: wire.ToolMessage, tool_names: Mapping[str, str], param: str) -> api.ToolResponseMessage:
@@ -127,7 +134,9 @@ def _tool_message(message: wire.ToolMessage, tool_names: Mapping[str, str], para
             f"{param}: no earlier message of the assistant has a tool call with the id {quoted(message.tool_call_id)}"
         )
         raise BadRequestError(text, param=param)
-    return api.ToolResponseMessage(call_id=message.tool_call_id, tool_name=tool_name, content=_text(message.content))
+    return of_valid(
+        api.ToolResponseMessage, call_id=message.tool_call_id, tool_name=tool_name, content=_text(message.content)
+    )
 
 
 def _text(content: wire.TextContent) -> "InterleavedContent":
@@ -140,7 +149,7 @@ def _user_content(content: wire.UserContent) -> "InterleavedContent":
     if isinstance(content, str):
         return content
     items = [
-        part.text if isinstance(part, wire.TextPart) else api.ImageMedia(image=api.URL(uri=part.image_url.url))
+        part.text if part.type == "text" else of_valid(api.ImageMedia, image=of_valid(api.URL, uri=part.image_url.url))
         for part in content
     ]
     return items[0] if len(items) == 1 else items
@@ -148,7 +157,8 @@ def _user_content(content: wire.UserContent) -> "InterleavedContent":
 
 def _tool(tool: wire.Tool) -> api.ToolDefinition:
     function = tool.function
-    return api.ToolDefinition(
+    return of_valid(
+        api.ToolDefinition,
         tool_name=function.name,
         description=function.description,
         json_schema={"type": "object", "properties": {}} if function.parameters is None else function.parameters,
@@ -165,19 +175,18 @@ def _tool_choice(body: wire.ChatCompletionRequest) -> api.ToolChoice:
         if choice.function.name not in names:
             message = f"tool_choice names the function {quoted(choice.function.name)}, which tools does not have"
             raise BadRequestError(message, param="tool_choice")
-        return api.NamedToolChoice(tool_name=choice.function.name)
+        return of_valid(api.NamedToolChoice, tool_name=choice.function.name)
     if choice == "required" and not names:
         raise BadRequestError("tool_choice 'required' needs tools", param="tool_choice")
     return api.ToolChoiceMode(choice)
 
 
 def _response_format(form: wire.ResponseFormat | None) -> api.ResponseFormat | None:
-    match form:
-        case wire.JsonSchemaFormat():
-            return api.JsonSchemaResponseFormat(json_schema=form.json_schema.json_schema)
-        case wire.JsonObjectFormat():
-            return api.JsonObjectResponseFormat()
-    return None
+    if form is None or form.type == "text":
+        return None
+    if form.type == "json_object":
+        return of_valid(api.JsonObjectResponseFormat)
+    return of_valid(api.JsonSchemaResponseFormat, json_schema=form.json_schema.json_schema)
 
 
 # --- completions ---
@@ -204,9 +213,10 @@ def to_completion_requests(body: wire.CompletionRequest) -> list[api.CompletionR
         )
         raise BadRequestError(message, param="n")
     sampling = _sampling(body, body.max_tokens or DEFAULT_COMPLETION_TOKENS)
-    logprobs = None if body.logprobs is None else api.LogProbConfig(top_k=body.logprobs)
+    logprobs = None if body.logprobs is None else of_valid(api.LogProbConfig, top_k=body.logprobs)
     return [
-        api.CompletionRequest(
+        of_valid(
+            api.CompletionRequest,
             model_id=body.model,
             content=prompt,
             sampling_params=sampling,
@@ -240,7 +250,7 @@ def to_embeddings_request(body: wire.EmbeddingsRequest) -> api.EmbeddingsRequest
         BadRequestError, UnsupportedError: with the field's path.
     """
     texts = _texts(body.input, "input", MOST_INPUTS)
-    return api.EmbeddingsRequest(model_id=body.model, contents=list(texts), dimensions=body.dimensions)
+    return of_valid(api.EmbeddingsRequest, model_id=body.model, contents=list(texts), dimensions=body.dimensions)
 
 
 __all__ = [
