@@ -1,6 +1,6 @@
 """Our requests in OpenAI's form. Pure functions; only what was asked for is sent, as strict servers refuse unknown and empty fields."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from hitchpost.api import (
@@ -12,16 +12,13 @@ from hitchpost.api import (
     ImageMedia,
     InterleavedContent,
     JsonSchemaResponseFormat,
-    LogProbConfig,
     Message,
     NamedToolChoice,
     ResponseFormat,
     SamplingParams,
     SamplingStrategy,
-    SystemMessage,
     ToolChoiceMode,
     ToolDefinition,
-    ToolResponseMessage,
     UserMessage,
     content_items,
     content_text,
@@ -58,17 +55,21 @@ def chat_body(
     Raises:
         BadRequestError, UnsupportedError: the form can't say it; with the field's path.
     """
-    body: Body = {"model": model, "messages": list(_messages(request.messages))}
+    messages = [_message(message, index) for index, message in enumerate(request.messages)]
+    body: Body = {"model": model, "messages": messages}
     body |= _sampling(request.sampling_params, max_tokens, max_tokens_field, repetition_fields)
     if request.tools:
         body["tools"] = [_tool(tool) for tool in request.tools]
         body |= _tool_choice(request)
-    body |= _response_format(request.response_format, schema_form)
+    if request.response_format is not None:
+        body |= _response_format(request.response_format, schema_form)
     if request.logprobs is not None:
         body["logprobs"] = True
         if request.logprobs.top_k:
             body["top_logprobs"] = request.logprobs.top_k
-    return body | _streaming(stream)
+    if stream:
+        body |= _STREAMING
+    return body
 
 
 def completion_body(
@@ -83,11 +84,15 @@ def completion_body(
     """Body of POST /completions. Args and errors as for `chat_body`."""
     body: Body = {"model": model, "prompt": _only_text(request.content, "content")}
     body |= _sampling(request.sampling_params, max_tokens, "max_tokens", repetition_fields)
-    body |= _response_format(request.response_format, schema_form)
+    if request.response_format is not None:
+        body |= _response_format(request.response_format, schema_form)
     if request.echo:
         body["echo"] = True
-    body |= _completion_logprobs(request.logprobs)
-    return body | _streaming(stream)
+    if request.logprobs is not None:
+        body["logprobs"] = request.logprobs.top_k or 0
+    if stream:
+        body |= _STREAMING
+    return body
 
 
 def embeddings_bodies(request: EmbeddingsRequest, model: str, most: int = 2048) -> Iterator[Body]:
@@ -103,23 +108,20 @@ def embeddings_bodies(request: EmbeddingsRequest, model: str, most: int = 2048) 
 # --- messages ---
 
 
-def _messages(messages: Sequence[Message]) -> Iterator[Body]:
-    for index, message in enumerate(messages):
-        path = f"messages.{index}.content"
-        match message:
-            case SystemMessage():
-                yield {"role": "system", "content": _text_content(message.content, path)}
-            case UserMessage():
-                yield {"role": "user", "content": _user_content(message)}
-            case CompletionMessage():
-                yield _assistant(message, path)
-            case ToolResponseMessage():
-                content = _text_content(message.content, path)
-                yield {"role": "tool", "tool_call_id": message.call_id, "content": content}
+def _message(message: Message, index: int) -> Body:
+    # By role, not by type: types of pydantic's are slow to tell apart.
+    if message.role == "user":
+        return {"role": "user", "content": _user_content(message)}
+    if message.role == "assistant":
+        return _assistant(message, index)
+    content = _text_content(message.content, index)
+    if message.role == "ipython":
+        return {"role": "tool", "tool_call_id": message.call_id, "content": content}
+    return {"role": "system", "content": content}
 
 
-def _assistant(message: CompletionMessage, path: str) -> Body:
-    content = _only_text(message.content, path, "")
+def _assistant(message: CompletionMessage, index: int) -> Body:
+    content = _only_text(message.content, f"messages.{index}.content", "")
     if not message.tool_calls:
         return {"role": "assistant", "content": content}
     calls = [
@@ -155,12 +157,16 @@ def _part(item: str | ImageMedia) -> Body:
     return {"type": "image_url", "image_url": {"url": uri}}
 
 
-def _text_content(content: InterleavedContent, path: str) -> str | list[Body]:
-    _only_text(content, path)
+def _text_content(content: InterleavedContent, index: int) -> str | list[Body]:
+    if isinstance(content, str):
+        return content
+    _only_text(content, f"messages.{index}.content")
     return _parts(content)
 
 
 def _only_text(content: InterleavedContent, path: str, separator: str = " ") -> str:
+    if isinstance(content, str):
+        return content
     if any(isinstance(item, ImageMedia) for item in content_items(content)):
         raise UnsupportedError(f"{path}: OpenAI's form takes images from the user of a chat only", param=path)
     return content_text(content, separator)
@@ -197,9 +203,7 @@ def _tool_choice(request: ChatCompletionRequest) -> Body:
     return body
 
 
-def _response_format(form: ResponseFormat | None, schema_form: SchemaForm) -> Body:
-    if form is None:
-        return {}
+def _response_format(form: ResponseFormat, schema_form: SchemaForm) -> Body:
     if not isinstance(form, JsonSchemaResponseFormat):
         return {"response_format": {"type": "json_object"}}
     schema = form.json_schema
@@ -220,34 +224,34 @@ def _response_format(form: ResponseFormat | None, schema_form: SchemaForm) -> Bo
 def _sampling(
     params: SamplingParams, max_tokens: int | None, max_tokens_field: str, repetition_fields: Sequence[str]
 ) -> Body:
-    repetition_penalty = _unless(params.said("repetition_penalty"), 0, 1)
-    values: Mapping[str, Any] = {
-        "temperature": 0.0 if params.strategy is SamplingStrategy.greedy else params.said("temperature"),
-        "top_p": params.said("top_p") if params.strategy is not SamplingStrategy.greedy else None,
-        # Not OpenAI's own; it refuses them, open servers take them.
-        "top_k": params.said("top_k") or None,
-        **dict.fromkeys(repetition_fields, repetition_penalty),
-        max_tokens_field: params.max_tokens or max_tokens,
-        "stop": params.stop or None,
-        "seed": params.seed,
-        "n": _unless(params.n, 1),
-        "presence_penalty": _unless(params.presence_penalty, 0),
-        "frequency_penalty": _unless(params.frequency_penalty, 0),
-        "logit_bias": {str(token): bias for token, bias in (params.logit_bias or {}).items()} or None,
-    }
-    return {name: value for name, value in values.items() if value is not None}
+    limit = params.max_tokens or max_tokens
+    body: Body = {} if limit is None else {max_tokens_field: limit}
+    said = params.all_said()
+    if not said:
+        return body
+    said.pop("max_tokens", None)
+    if said.pop("strategy", None) is SamplingStrategy.greedy:
+        said["temperature"] = 0.0
+        said.pop("top_p", None)
+    repetition_penalty = said.pop("repetition_penalty", None)
+    if repetition_penalty not in (None, 0, 1):
+        body |= dict.fromkeys(repetition_fields, repetition_penalty)
+    if "logit_bias" in said:
+        said["logit_bias"] = {str(token): bias for token, bias in said["logit_bias"].items()}
+    return body | {name: value for name, value in said.items() if value != _NEUTRAL.get(name)}
 
 
-def _unless(value: Any, *neutral: float) -> Any:
-    return None if value in neutral else value
+_NEUTRAL: dict[str, Any] = {
+    "top_k": 0,
+    "stop": [],
+    "n": 1,
+    "presence_penalty": 0,
+    "frequency_penalty": 0,
+    "logit_bias": {},
+}
+"""Values that change nothing. `top_k` is not OpenAI's own besides; it refuses it, open servers take it."""
 
-
-def _completion_logprobs(logprobs: LogProbConfig | None) -> Body:
-    return {} if logprobs is None else {"logprobs": logprobs.top_k or 0}
-
-
-def _streaming(stream: bool) -> Body:
-    return {"stream": True, "stream_options": {"include_usage": True}} if stream else {}
+_STREAMING = {"stream": True, "stream_options": {"include_usage": True}}
 
 
 __all__ = ["Body", "chat_body", "completion_body", "embeddings_bodies"]
