@@ -15,20 +15,7 @@ from tests.conformance.right.inference import RightInferenceKit
 
 pytest_plugins = ["pytester"]
 
-RIGHT = "from tests.conformance.right.inference import RightInferenceKit, RightInference, spec_of\n"
 OF_ONE_CHECK = "-k", "test_type_is_described"
-
-
-@pytest.fixture
-def run_kit(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Runs a test file as its author would, with nothing installed but pytest and Hitchpost."""
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-
-    def run(source: str, *arguments: str) -> pytest.RunResult:
-        pytester.makepyfile(test_author=RIGHT + source)
-        return pytester.runpytest_inprocess("-p", "hitchpost.conformance.plugin", "-rsx", *arguments)
-
-    return run
 
 
 def test_check_can_not_be_overridden() -> None:
@@ -153,13 +140,6 @@ def test_backend_that_stays_busy_after_a_cancellation_is_named(run_kit: Any) -> 
     result.stdout.fnmatch_lines(["*the backend was still busy 0.5 s after a stream was closed"])
 
 
-def test_unknown_provider_type_is_named_with_what_there_is(run_kit: Any) -> None:
-    result = run_kit("class TestAcme(RightInferenceKit):\n    provider_type = 'remote::acme'\n", *OF_ONE_CHECK)
-
-    result.assert_outcomes(errors=1, deselected=64)
-    result.stdout.fnmatch_lines(["*no installed plugin offers provider type remote::acme for inference*"])
-
-
 def test_code_outside_of_the_provider_is_not_blamed_for_blocking(run_kit: Any) -> None:
     result = run_kit(
         "import contextlib, time\n"
@@ -222,8 +202,7 @@ def test_report_tells_of_each_check_what_became_of_it(run_kit: Any, tmp_path: Pa
     assert checks["plugin.described"]["seen"] == "description is ''"
     assert checks["plugin.described"]["advice"].startswith("give the ProviderSpec a description")
     assert checks["provider-data.shared"]["reason"] == "the provider type takes no provider data"
-    assert {check["outcome"] for check in nobody["checks"]} == {"failed"}
-    assert len(nobody["checks"]) == 4
+    assert nobody["counts"] == {"failed": 1, "not-checked": 3}
 
 
 def test_what_a_check_reports_can_cross_to_another_process(run_kit: Any) -> None:

@@ -2,20 +2,25 @@
 
 import functools
 import inspect
+import textwrap
 from collections.abc import Callable, Coroutine, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from hitchpost.api import Capability
+from hitchpost.conformance.preflight import WHY, Unusable
 from hitchpost.conformance.report import RESULT
 from hitchpost.errors import HitchpostError
 from hitchpost.plugin.foreign import describe
 
 if TYPE_CHECKING:
     from hitchpost.conformance.harness import Harness
+
+REASON_CHARS = 160
+"""How much of a failure's text the checks repeat that were not made for it."""
 
 CheckMethod = Callable[..., Coroutine[Any, Any, None]]
 
@@ -26,6 +31,7 @@ class Outcome(StrEnum):
     passed = "passed"
     failed = "failed"
     not_applicable = "not-applicable"
+    not_checked = "not-checked"
     xfailed = "xfailed"
 
 
@@ -58,7 +64,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """How one check of one provider ended. `reason`: why it doesn't apply, or why it is expected to fail."""
+    """How one check of one provider ended. `reason`: why it doesn't apply, was not made, or is expected to fail."""
 
     id: str
     outcome: Outcome
@@ -84,9 +90,14 @@ def check(
             label = check_id + "".join(f"[{value}]" for value in parameters.values())
             xfails: Mapping[str, str] = harness.kit.xfail_checks
             expected = xfails.get(label) or xfails.get(check_id)
-            result = _expecting(_conduct(described, label, method, harness, parameters), expected)
-            record_property(RESULT, {**asdict(result), "outcome": result.outcome.value, **harness.subject.identity()})
-            _tell_pytest(described, result)
+            told = described
+            try:
+                result = _expecting(_conduct(described, label, method, harness, parameters), expected)
+            except Unusable as error:
+                told = replace(described, what=error.step.expected, why=WHY, advice=error.step.advice)
+                result = _unusable(error, label, harness)
+            record_property(RESULT, {**asdict(result), "outcome": result.outcome.value, **harness.identity()})
+            _tell_pytest(told, result)
 
         parameters = list(inspect.signature(method).parameters.values())
         parameters.insert(2, inspect.Parameter("record_property", inspect.Parameter.POSITIONAL_OR_KEYWORD))
@@ -107,9 +118,21 @@ def _conduct(
         return CheckResult(label, Outcome.not_applicable, reason=str(error))
     except CheckFailed as error:
         return CheckResult(label, Outcome.failed, seen=str(error), advice=described.advice)
+    except Unusable:
+        raise
     except Exception as error:  # noqa: BLE001 - recorded as what was seen
         return CheckResult(label, Outcome.failed, seen=seen_error(error), advice=described.advice)
     return CheckResult(label, Outcome.passed)
+
+
+def _unusable(error: Unusable, label: str, harness: "Harness") -> CheckResult:
+    """Failed, whatever is expected of the check, where it is the first to tell of it: one of a run is always red."""
+    seen = " ".join(str(error.cause).split()) if isinstance(error.cause, CheckFailed) else seen_error(error.cause)
+    teller = harness.preflight.teller(error.step, label)
+    if teller == label:
+        return CheckResult(label, Outcome.failed, seen=seen, advice=error.step.advice)
+    short = textwrap.shorten(seen, REASON_CHARS, placeholder=" …")
+    return CheckResult(label, Outcome.not_checked, reason=f"{short} ({teller} tells what to change)")
 
 
 def _expecting(result: CheckResult, expected: str | None) -> CheckResult:
@@ -127,6 +150,8 @@ def _tell_pytest(described: Check, result: CheckResult) -> None:
             pytest.fail(described.report_of(result.seen), pytrace=False)
         case Outcome.not_applicable:
             pytest.skip(f"{result.id} is not applicable: {result.reason}")
+        case Outcome.not_checked:
+            pytest.skip(f"not checked: {result.reason}")
         case Outcome.xfailed:
             pytest.xfail(f"{result.id}: {result.reason}")
 

@@ -3,20 +3,37 @@
 import asyncio
 import inspect
 import logging
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from pydantic import BaseModel
+
 from hitchpost.api import Api, Capability, RequestContext, Resource
 from hitchpost.config import RunConfig
+from hitchpost.config.load import validate_as
 from hitchpost.conformance.check import Check, CheckFailed, NotApplicable
 from hitchpost.conformance.holdings import POLL_S, Holdings, settled, take_stock
 from hitchpost.conformance.loop_thread import LoopThread
-from hitchpost.conformance.subject import find_subject
+from hitchpost.conformance.preflight import (
+    BUILD,
+    ENTER_BACKEND,
+    FIND_TYPE,
+    IMPORT_TYPE,
+    READ_CONFIG,
+    REGISTER,
+    SAY,
+    SERVE,
+    START,
+    START_NEIGHBOURS,
+    Preflight,
+    Unusable,
+)
+from hitchpost.conformance.subject import Subject, find_subject
 from hitchpost.errors import ConfigError, UnsupportedError
-from hitchpost.plugin import Provider, ProviderDeps
+from hitchpost.plugin import Provider, ProviderDeps, ProviderSpec
 from hitchpost.plugin.declarations import load_import_string
 from hitchpost.routing import ProviderGate, ProviderState
 from hitchpost.stack import Stack, build_stack
@@ -49,10 +66,12 @@ class Harness:
         home: Path,
     ) -> None:
         self.kit = kit
-        self.subject = find_subject(kit.provider_type, kit.api, kit.find_plugin_paths())
-        self.spec = self.subject.spec
+        self.preflight = Preflight()
         self.patience_s = kit.patience_s
-        self.loop = LoopThread(self.subject.packages)
+        self._subject: Subject | None = None
+        with suppress(Unusable):  # the first check tells
+            self._find_subject()
+        self.loop = LoopThread(self._subject.packages if self._subject else ())
         self._given_config = config
         self._given_faults = faults
         self._home = home
@@ -70,7 +89,8 @@ class Harness:
 
     def check_applies(self, described: Check) -> None:
         """Raises NotApplicable where the provider type, or the model, doesn't declare what the check needs."""
-        missing = [capability for capability in described.needs if capability not in self.spec.capabilities]
+        declared = self.spec.capabilities
+        missing = [capability for capability in described.needs if capability not in declared]
         if missing:
             raise NotApplicable(f"the capability {', '.join(missing)} is not declared")
         left_out = [capability for capability in described.needs if capability not in self.capabilities]
@@ -84,7 +104,40 @@ class Harness:
         finally:
             self.loop.close(self.patience_s)
 
+    def identity(self) -> dict[str, str]:
+        """What a report says of what is under test; empty where it isn't found."""
+        return self._subject.identity() if self._subject else {}
+
     # --- what is under test ---
+
+    @property
+    def subject(self) -> Subject:
+        """The provider type, with its plugin.
+
+        Raises:
+            Unusable: it isn't found.
+        """
+        return self._subject or self._find_subject()
+
+    @property
+    def spec(self) -> ProviderSpec:
+        """What the provider type declares; see `subject`."""
+        return self.subject.spec
+
+    def _find_subject(self) -> Subject:
+        kit = self.kit
+        with self.preflight.step(SAY):
+            unsaid = kit.unsaid()
+            if unsaid:
+                raise CheckFailed(f"{type(kit).__name__} does not say {', '.join(unsaid)}")
+        with self.preflight.step(FIND_TYPE):
+            self._subject = subject = find_subject(kit.provider_type, kit.api, kit.find_plugin_paths())
+            return subject
+
+    def import_type(self) -> tuple[type[BaseModel], Callable[..., Any]]:
+        """The config model and the factory of the provider type."""
+        with self.preflight.step(IMPORT_TYPE):
+            return self.subject.import_type()
 
     @property
     def capabilities(self) -> frozenset[Capability]:
@@ -106,12 +159,24 @@ class Harness:
 
     async def config(self) -> Mapping[str, Any]:
         """The provider's config; the author's backend runs from the first call on."""
-        if self._backend is None:
-            self._backend = AsyncExitStack()
-            config = await self._backend.enter_async_context(self.kit.backend())
-            if config is not None:
-                self._given_config = config
-        return self._given_config
+        with self.preflight.step(ENTER_BACKEND):
+            if self._backend is None:
+                self._backend = AsyncExitStack()
+                config = await self._backend.enter_async_context(self.kit.backend())
+                if config is not None:
+                    self._given_config = config
+            return self._given_config
+
+    async def read_config(self) -> BaseModel:
+        """The provider's config, as its type reads it."""
+        model, _ = self.import_type()
+        given = await self.config()
+        with self.preflight.step(READ_CONFIG):
+            problems: list[str] = []
+            config = validate_as(model, given, "config", problems)
+            if config is None:
+                raise CheckFailed("; ".join(problems))
+            return config
 
     # --- providers by themselves ---
 
@@ -126,19 +191,22 @@ class Harness:
             state_dir: of a provider before it; None for a new one.
         """
         await self.stop_stack()
-        config = load_import_string(self.spec.config).model_validate(await self.config())
+        config = await self.read_config()
         deps = await self._deps(state_dir or self.new_state_dir())
-        provider = await asyncio.to_thread(load_import_string(self.spec.factory), config, deps)
-        if not isinstance(provider, Provider):
-            raise CheckFailed(f"the factory made {type(provider).__name__}, which is no hitchpost.plugin.Provider")
-        return provider
+        _, factory = self.import_type()
+        with self.preflight.step(BUILD):
+            provider = await asyncio.to_thread(factory, config, deps)
+            if not isinstance(provider, Provider):
+                raise CheckFailed(f"the factory made {type(provider).__name__}, which is no hitchpost.plugin.Provider")
+            return provider
 
     @asynccontextmanager
     async def started(self, state_dir: Path | None = None) -> AsyncIterator[Provider[Any]]:
         """A new provider that has started; stopped at the end. See `build`."""
         provider = await self.build(state_dir)
         try:
-            await self.within(provider.start(), "start()")
+            with self.preflight.step(START):
+                await self.within(provider.start(), "start()")
             yield provider
         except BaseException:
             # What was seen first is what the author must read.
@@ -157,11 +225,19 @@ class Harness:
         given = {key: value for key, value in arguments.items() if has_all or key in wanted}
         return await self.within(implementation(**given), f"{name}()")
 
+    async def announce(self, provider: Provider[Any], resource: Resource) -> Any:
+        """What a provider that runs by itself answers when the host registers a resource by itself; None where it has no hook for that."""
+        with self.preflight.step(REGISTER):
+            return await self.hook(provider, resource.register_hook(), **{resource.kind: resource}, context=None)
+
     async def start_surroundings(self) -> None:
         """Start what stays for all checks: the author's backend, and the providers that this one calls."""
         await self.config()
-        if self._needed and self._neighbours is None:
-            self._neighbours = await self._start_stack({})
+        if self._needed:
+            with self.preflight.step(START_NEIGHBOURS):
+                if self._neighbours is None:
+                    self._neighbours = await self._start_stack({})
+                    self._check_neighbours(self._neighbours)
 
     @property
     def _needed(self) -> tuple[Api, ...]:
@@ -187,17 +263,22 @@ class Harness:
         """
         # Concurrent requests of a check must meet in one provider.
         async with self._starting:
-            if self._stack is None:
-                entry = {
-                    "provider_id": PROVIDER_ID,
-                    "provider_type": self.spec.provider_type,
-                    "config": dict(await self.config()),
-                }
-                self._stack = await self._start_stack({self.spec.api.value: [entry]})
-        gate = self._gate(self._stack)
-        if gate.state is not ProviderState.ready:
-            raise CheckFailed(f"the provider is {gate.state}: {gate.reason}")
-        return self._stack
+            await self.read_config()
+            self.preflight.demand(START_NEIGHBOURS, BUILD, START, REGISTER)
+            with self.preflight.step(SERVE):
+                if self._stack is None:
+                    entry = {
+                        "provider_id": PROVIDER_ID,
+                        "provider_type": self.spec.provider_type,
+                        "config": dict(await self.config()),
+                    }
+                    self._stack = await self._start_stack({self.spec.api.value: [entry]})
+                    with self.preflight.step(START_NEIGHBOURS):
+                        self._check_neighbours(self._stack)
+                gate = self._gate(self._stack)
+                if gate.state is not ProviderState.ready:
+                    raise CheckFailed(f"the provider is {gate.state}: {gate.reason}")
+                return self._stack
 
     async def provider(self) -> Provider[Any]:
         """The provider of the running stack."""
@@ -231,6 +312,15 @@ class Harness:
 
     def _gate(self, stack: Stack) -> ProviderGate:
         return next(gate for gate in stack.providers if (gate.api, gate.provider_id) == (self.spec.api, PROVIDER_ID))
+
+    def _check_neighbours(self, stack: Stack) -> None:
+        failed = [
+            f"provider {gate.provider_id} of {gate.api} failed: {gate.reason}"
+            for gate in stack.providers
+            if gate.state is ProviderState.failed and gate.provider_id != PROVIDER_ID
+        ]
+        if failed:
+            raise CheckFailed("; ".join(failed))
 
     async def _start_stack(self, providers: Mapping[str, Any]) -> Stack:
         given = {"metadata_store": {"type": "memory"}, **self.kit.run_config}

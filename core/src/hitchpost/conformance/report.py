@@ -84,16 +84,20 @@ class ConformanceReport:
         return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
     def summary(self) -> list[str]:
-        """`remote::acme (inference, hitchpost-acme 0.1.0): 50 passed, 9 not-applicable`, for each provider."""
-        return [
-            f"{tested.provider_type or tested.test_class} ({', '.join(filter(None, (tested.api, _home(tested))))}): "
-            + ", ".join(f"{count} {outcome}" for outcome, count in sorted(tested.counts().items()))
-            for tested in self._providers.values()
-        ]
+        """`remote::acme (inference, hitchpost-acme 0.1.0): 50 passed, 9 not-applicable`, for each provider, and why checks were not made."""
+        return [line for tested in self._providers.values() for line in (_counted(tested), *_unmade(tested))]
 
 
-def _home(tested: TestedProvider) -> str:
-    return f"{tested.distribution} {tested.version}".strip()
+def _counted(tested: TestedProvider) -> str:
+    home = f"{tested.distribution} {tested.version}".strip()
+    described = ", ".join(filter(None, (tested.api, home)))
+    name = f"{tested.provider_type} ({described})" if tested.provider_type else tested.test_class
+    return f"{name}: " + ", ".join(f"{count} {outcome}" for outcome, count in sorted(tested.counts().items()))
+
+
+def _unmade(tested: TestedProvider) -> list[str]:
+    reasons = Counter(check["reason"] for check in tested.checks if check["outcome"] == "not-checked")
+    return [f"  {count} not checked: {reason}" for reason, count in reasons.items()]
 
 
 def _broken(check_id: str, report: "pytest.TestReport") -> dict[str, str]:

@@ -1,17 +1,20 @@
 """What is under test: from an author's class to the provider type, the plugin that declares it and the distribution it came from."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from importlib_metadata import entry_points
+from pydantic import BaseModel
 
 from hitchpost.api import Api
 from hitchpost.conformance.check import CheckFailed
 from hitchpost.errors import NotFoundError
 from hitchpost.plugin import ProviderSpec
 from hitchpost.plugin.catalog import build_catalog
+from hitchpost.plugin.declarations import load_import_string
 from hitchpost.plugin.discovery import (
     ENTRY_POINT_GROUP,
     PluginReport,
@@ -20,6 +23,7 @@ from hitchpost.plugin.discovery import (
     PluginState,
     discover_plugins,
 )
+from hitchpost.plugin.foreign import describe
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,22 @@ class Subject:
         """The packages whose code counts as the provider's own."""
         first, *rest = self.spec.factory.partition(":")[0].split(".")
         return (".".join([first, *rest[:1]]) if first == "hitchpost" else first,)
+
+    def import_type(self) -> tuple[type[BaseModel], Callable[..., Any]]:
+        """The config model and the factory, imported as the host does it; so is the model of provider data.
+
+        Raises:
+            BackendUnavailableError: a module that it requires is not installed.
+            CheckFailed: what an import string names isn't there, or is something else.
+        """
+        self.spec.check_installed()
+        config = _load_model("config", self.spec.config)
+        if self.spec.provider_data is not None:
+            _load_model("provider_data", self.spec.provider_data)
+        factory = _load("factory", self.spec.factory)
+        if not callable(factory):
+            raise CheckFailed(f"factory {self.spec.factory!r} is a {type(factory).__name__} and can't be called")
+        return config, factory
 
     def identity(self) -> dict[str, str]:
         """What a report says of it."""
@@ -77,6 +97,20 @@ def find_subject(provider_type: str | ProviderSpec, api: Api, paths: Sequence[Pa
         raise CheckFailed("; ".join([error.message, *failed])) from error
     report = found.plugin
     return Subject(found.spec, plugins, report.distribution, report.version, _module_of(report), tuple(report.warnings))
+
+
+def _load_model(field: str, import_string: str) -> type[BaseModel]:
+    found = _load(field, import_string)
+    if not (isinstance(found, type) and issubclass(found, BaseModel)):
+        raise CheckFailed(f"{field} {import_string!r} is a {type(found).__name__}, no pydantic model")
+    return found
+
+
+def _load(field: str, import_string: str) -> Any:
+    try:
+        return load_import_string(import_string)
+    except Exception as error:
+        raise CheckFailed(f"{field} {import_string!r} can't be imported: {describe(error)}") from error
 
 
 def _without(report: PluginReport, spec: ProviderSpec) -> PluginReport:

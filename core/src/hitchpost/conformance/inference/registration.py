@@ -71,7 +71,7 @@ class RegistrationChecks(InferenceSubject):
         async with harness.started() as provider:
             model = self.resource()
             for _ in range(2):
-                answer = await harness.hook(provider, "register_model", model=model, context=None)
+                answer = await harness.announce(provider, model)
                 if answer is not None and not isinstance(answer, Model):
                     raise CheckFailed(f"register_model answered {type(answer).__name__}, neither a Model nor None")
                 if answer is not None and (answer.identifier, answer.provider_id) != (model.identifier, PROVIDER_ID):

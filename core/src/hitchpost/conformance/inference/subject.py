@@ -106,7 +106,7 @@ class InferenceSubject(ConformanceBase):
     async def use(self, harness: Harness, provider: Provider[Any]) -> AsyncIterator[None]:
         """A streamed answer to `long_prompt`, or vectors where there is no chat."""
         model = self.resource()
-        await harness.hook(provider, "register_model", model=model, context=None)
+        await harness.announce(provider, model)
         context = harness.context(model)
         able: Any = provider
         if Capability.chat in harness.capabilities:

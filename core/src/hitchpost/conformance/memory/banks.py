@@ -169,7 +169,7 @@ class BankChecks(MemorySubject):
             raise NotApplicable(f"the capability {bank_type}_bank is not declared")
 
     async def _announce(self, harness: Harness, provider: Any, bank: AnyMemoryBank) -> None:
-        answer = await harness.hook(provider, "register_memory_bank", memory_bank=bank, context=None)
+        answer = await harness.announce(provider, bank)
         if answer is not None and not isinstance(answer, MemoryBank):
             raise CheckFailed(f"register_memory_bank answered {type(answer).__name__}, neither a MemoryBank nor None")
         if answer is not None and (answer.identifier, answer.provider_id) != (bank.identifier, bank.provider_id):

@@ -184,7 +184,7 @@ class MemorySubject(ConformanceBase):
         able: Any = provider
         for bank_type in self.supported_types(harness)[:1]:
             bank = self.resource(bank_type, new_name(bank_type))
-            await harness.hook(provider, "register_memory_bank", memory_bank=bank, context=None)
+            await harness.announce(provider, bank)
             context = harness.context(bank)
             yield
             await able.insert_documents(insertion(bank.identifier, self.documents), context)

@@ -8,7 +8,7 @@ from hitchpost.conformance.provider.plugin import PluginChecks
 from hitchpost.conformance.provider.requests import RequestChecks
 
 
-class ProviderConformance(RequestChecks, EventLoopChecks, MetricsChecks, LifecycleChecks, HookChecks, PluginChecks):
+class ProviderConformance(RequestChecks, EventLoopChecks, MetricsChecks, HookChecks, LifecycleChecks, PluginChecks):
     """What every provider keeps, of whatever API; the classes of the APIs include it."""
 
 

@@ -9,6 +9,7 @@ from hitchpost.conformance.base import ConformanceBase
 from hitchpost.conformance.check import CheckFailed, NotApplicable, check, seen_error
 from hitchpost.conformance.harness import Harness
 from hitchpost.conformance.holdings import settled, stock_at_rest, take_stock
+from hitchpost.conformance.preflight import BUILD, Unusable
 from hitchpost.errors import HitchpostError
 from hitchpost.plugin import Provider
 
@@ -23,7 +24,7 @@ class LifecycleChecks(ConformanceBase):
     @check(
         "lifecycle.build",
         why="the host builds providers in a thread without an event loop, and calls every method of the API on what the factory made",
-        advice="only store config and deps in __init__; open sessions, connections and processes in start()",
+        advice=BUILD.advice,
     )
     async def test_factory_makes_a_provider_outside_of_the_event_loop(self, harness: Harness) -> None:
         """The factory makes a provider with every method of its API, in a thread and without holding anything yet."""
@@ -135,7 +136,7 @@ class LifecycleChecks(ConformanceBase):
                 raise CheckFailed(f"{len(pending)} requests were still waiting {harness.patience_s:g} s after stop()")
             for task in done:
                 error = None if task.cancelled() else task.exception()
-                if isinstance(error, CheckFailed):
+                if isinstance(error, CheckFailed | Unusable):
                     raise error
                 if error is not None and not isinstance(error, HitchpostError):
                     raise CheckFailed(f"a request that was under way ended with {seen_error(error)}")

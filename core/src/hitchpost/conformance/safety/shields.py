@@ -121,7 +121,7 @@ class ShieldChecks(SafetySubject):
         async with harness.started() as provider:
             shield = self.resource()
             for _ in range(2):
-                answer = await harness.hook(provider, "register_shield", shield=shield, context=None)
+                answer = await harness.announce(provider, shield)
                 if answer is not None and not isinstance(answer, Shield):
                     raise CheckFailed(f"register_shield answered {type(answer).__name__}, neither a Shield nor None")
                 if answer is not None and (answer.identifier, answer.provider_id) != (shield.identifier, PROVIDER_ID):

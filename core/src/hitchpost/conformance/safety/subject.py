@@ -52,7 +52,7 @@ class SafetySubject(ConformanceBase):
         """A harmless and a forbidden text."""
         able: Any = provider
         shield = self.resource()
-        await harness.hook(provider, "register_shield", shield=shield, context=None)
+        await harness.announce(provider, shield)
         for text in (self.harmless, self.forbidden):
             await able.run_shield(self.request(text), harness.context(shield))
             yield
