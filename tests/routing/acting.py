@@ -13,14 +13,17 @@ MODEL = Model(identifier="m", provider_resource_id="m", provider_id="p")
 
 
 class Acting(Provider[Any]):
-    """Does what a test puts into it: `act` is awaited for a whole answer, `play` is an async generator function for a stream."""
+    """Does what a test puts into it: `act` is awaited for a whole answer, `play` is an async generator function for a stream.
+
+    Where a request is a function of the context, that is awaited instead.
+    """
 
     def __init__(self) -> None:
         self.act: Any = None
         self.play: Any = None
 
     async def answer(self, request: Any, context: RequestContext) -> Any:
-        return await self.act()
+        return await (request(context) if callable(request) else self.act())
 
     def stream(self, request: Any, context: RequestContext) -> Any:
         return self.play()

@@ -23,8 +23,17 @@ from tests.routing.acting import MODEL, make_gate
 
 
 async def enter(gate: ProviderGate, inside: Callable[[], Awaitable[Any]], context: RequestContext = CONTEXT) -> Any:
-    async with gate.admit("answer", context, MODEL):
-        return await inside()
+    return await gate.answer("answer", lambda admitted: inside(), context, MODEL)
+
+
+async def admitted_context(gate: ProviderGate, context: RequestContext) -> RequestContext:
+    """The context that the provider gets."""
+
+    async def show(admitted: RequestContext) -> RequestContext:
+        return admitted
+
+    shown: RequestContext = await gate.answer("answer", show, context, MODEL)
+    return shown
 
 
 class Ticket:
@@ -231,10 +240,19 @@ async def test_admitted_context_has_the_resource_and_the_earlier_deadline() -> N
     gate = make_gate(timeout_s=100)
     soon = time.monotonic() + 1
 
-    async with gate.admit("answer", RequestContext(request_id="r", deadline=soon), MODEL) as context:
-        assert (context.resource, context.deadline, context.request_id) == (MODEL, soon, "r")
-    async with gate.admit("answer", CONTEXT, MODEL) as context:
-        assert 99 < (context.remaining_s() or 0) <= 100
+    hurried = await admitted_context(gate, RequestContext(request_id="r", deadline=soon))
+    patient = await admitted_context(gate, CONTEXT)
+
+    assert (hurried.resource, hurried.deadline, hurried.request_id) == (MODEL, soon, "r")
+    assert 99 < (patient.remaining_s() or 0) <= 100
+
+
+async def test_admitted_context_keeps_what_came_with_the_request() -> None:
+    given = {"request_id": "r", "principal": "who", "raw_provider_data": {"a": 1}, "trace_id": "t", "span_id": "s"}
+
+    admitted = await admitted_context(make_gate(), RequestContext(**given))
+
+    assert {name: getattr(admitted, name) for name in given} == given
 
 
 # --- provider data ---
@@ -256,9 +274,10 @@ async def test_provider_data_is_validated_by_the_providers_own_schema() -> None:
     gate = make_gate(provider_data=Keys)
     context = RequestContext(request_id="r", raw_provider_data={"api_key": "k", "other": 1})
 
-    async with gate.admit("answer", context, MODEL) as admitted:
-        assert admitted.provider_data == Keys(api_key="k")
-        assert admitted.raw_provider_data == {"api_key": "k", "other": 1}
+    admitted = await admitted_context(gate, context)
+
+    assert admitted.provider_data == Keys(api_key="k")
+    assert admitted.raw_provider_data == {"api_key": "k", "other": 1}
 
 
 async def test_wrong_provider_data_names_each_field_and_shows_no_value() -> None:
@@ -286,5 +305,6 @@ async def test_schema_that_raises_is_the_providers_defect() -> None:
 async def test_request_without_provider_data_has_none(schema: type[BaseModel] | None) -> None:
     gate = make_gate(provider_data=schema)
 
-    async with gate.admit("answer", CONTEXT, MODEL) as admitted:
-        assert admitted.provider_data is None
+    admitted = await admitted_context(gate, CONTEXT)
+
+    assert admitted.provider_data is None

@@ -2,19 +2,17 @@
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from types import TracebackType
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from hitchpost.api import Api, Capability, RequestContext, Resource
-from hitchpost.api.deadline import Deadline
+from hitchpost.api import Api, Capability, Finish, RequestContext, Resource
 from hitchpost.api.problems import problem_location, problem_words
 from hitchpost.config import ProviderLimits
 from hitchpost.errors import (
@@ -29,7 +27,9 @@ from hitchpost.errors import (
     quoted,
 )
 from hitchpost.plugin import Provider
+from hitchpost.plugin.collect import check_all_finished
 from hitchpost.plugin.foreign import is_failure
+from hitchpost.routing.deadline import Deadline, Deadlines
 from hitchpost.routing.tracing import Span, Tracer
 
 log = logging.getLogger("hitchpost.routing")
@@ -87,6 +87,7 @@ class ProviderGate:
         self.retry_after_s: float | None = RETRY_AFTER_S
         self.since = datetime.now(UTC)
         self.running = 0
+        self.deadlines = Deadlines()
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     @property
@@ -127,58 +128,75 @@ class ProviderGate:
             is_permanent=self.retry_after_s is None,
         )
 
-    def admit(self, operation: str, context: RequestContext, resource: Resource | None) -> "Admission":
-        """Let one call of `operation` for `resource` through, for as long as the `async with` block lasts, which gets the context with its
-        deadline and provider data set. The block is the call's span.
+    async def answer(
+        self, operation: str, request: object, context: RequestContext, resource: Resource | None = None
+    ) -> Any:
+        """Await a whole answer of the provider's method `operation`, within the provider's limits. The method gets the context with deadline,
+        resource and provider data set. The call is a span.
 
-        Raises, at the block's begin:
+        Raises:
             BackendUnavailableError: the provider doesn't serve.
             OverloadedError: the queue is full, or the request waited in it for too long.
             BadRequestError: the provider data does not fit the provider type's schema.
-        """
-        return Admission(self, operation, context, resource)
-
-    async def answer(self, operation: str, request: object, context: RequestContext) -> Any:
-        """Await a whole answer of the provider's method `operation` within the deadline.
-
-        Raises:
             DeadlineExceededError: it took too long.
             ProviderDefectError: the provider raised what is no HitchpostError.
         """
-        deadline = Deadline(context.deadline)
+        call = Call(self, operation, context, resource)
         try:
+            admitted, deadline = await call.enter()
             with deadline:
-                return await getattr(self.provider, operation)(request, context)
+                return await getattr(self.provider, operation)(request, admitted)
         except BaseException as error:
-            if not is_failure(error):
-                raise
-            raise self._translate(error, context, timed_out=deadline.is_over) from error
+            call.raise_translated(error)
+            raise
         finally:
-            deadline.drop()
+            call.leave()
 
-    async def events(self, operation: str, request: object, context: RequestContext) -> AsyncGenerator[Any, None]:
-        """Pass on the events of the provider's method `operation` within the deadline; errors as `answer`. Closing this closes the stream.
+    async def events(
+        self,
+        operation: str,
+        request: object,
+        context: RequestContext,
+        resource: Resource | None = None,
+        *,
+        choices: int = 0,
+    ) -> AsyncGenerator[Any, None]:
+        """Pass on the events of the provider's method `operation`; else as `answer`. Closing this closes the stream.
 
-        One timer serves the whole stream: a timer per event would cost more than the event.
+        Args:
+            operation, request, context, resource: as of `answer`.
+            choices: how many choices the stream must finish.
+
+        Raises:
+            BadBackendAnswerError: the stream ended without a `Finish` for each choice.
+            HitchpostError: as `answer`.
         """
-        deadline = Deadline(context.deadline)
+        call = Call(self, operation, context, resource)
         stream: Any = None
+        finished: set[int] = set()
         try:
-            stream = getattr(self.provider, operation)(request, context)
+            admitted, deadline = await call.enter()
+            stream = getattr(self.provider, operation)(request, admitted)
             while True:
                 try:
                     with deadline:
                         event = await anext(stream)
                 except StopAsyncIteration:
-                    return
+                    stream = None
+                    break
+                if type(event) is Finish:
+                    finished.add(event.choice)
                 yield event
+            check_all_finished(finished, range(choices), provider_id=self.provider_id)
         except BaseException as error:
-            if not is_failure(error):
-                raise
-            raise self._translate(error, context, timed_out=deadline.is_over) from error
+            call.raise_translated(error)
+            raise
         finally:
-            deadline.drop()
-            await self._close(stream, context)
+            try:
+                if stream is not None:
+                    await self._close(stream, context)
+            finally:
+                call.leave()
 
     async def _close(self, stream: Any, context: RequestContext) -> None:
         close = getattr(stream, "aclose", None)
@@ -193,7 +211,8 @@ class ProviderGate:
             message = "provider %s failed to close a stream (request %s)"
             log.error(message, self.provider_id, context.request_id, exc_info=error)
 
-    def _translate(self, error: BaseException, context: RequestContext, *, timed_out: bool) -> HitchpostError:
+    def translate(self, error: BaseException, context: RequestContext, *, timed_out: bool) -> HitchpostError:
+        """The error that a caller gets for what came out of the provider's code."""
         if timed_out:
             return DeadlineExceededError(
                 f"provider {self.provider_id} had no whole answer in time (limits.timeout_s is {self.limits.timeout_s:g})",
@@ -222,7 +241,7 @@ class ProviderGate:
         except BaseException as error:
             if not is_failure(error):
                 raise
-            raise self._translate(error, context, timed_out=False) from error
+            raise self.translate(error, context, timed_out=False) from error
 
     def enter_at_once(self) -> bool:
         """Take a place where one is free and nobody waits for it."""
@@ -232,7 +251,7 @@ class ProviderGate:
         return True
 
     async def wait_for_place(self, deadline: float) -> None:
-        """Wait for a place; see `admit`."""
+        """Wait for a place; errors as `answer`."""
         if len(self._waiting) >= self.limits.max_queued:
             message = f"provider {self.provider_id} works on {self.running} requests and {len(self._waiting)} wait; try again later"
             raise OverloadedError(message, provider_id=self.provider_id, retry_after_s=RETRY_AFTER_S)
@@ -254,6 +273,11 @@ class ProviderGate:
                 raise
             message = f"provider {self.provider_id} was busy for {max(0.0, patience_s):.3g} s; try again later"
             raise OverloadedError(message, provider_id=self.provider_id, retry_after_s=RETRY_AFTER_S) from error
+        try:
+            self.check_serving()
+        except BaseException:
+            self.leave()
+            raise
 
     def leave(self) -> None:
         """Give the place up, to whoever has waited longest."""
@@ -266,61 +290,63 @@ class ProviderGate:
         self.running -= 1
 
 
-class Admission:
-    """The block of one request that a gate lets through; see `ProviderGate.admit`. It may be entered once."""
+class Call:
+    """One call on its way through a gate: its place, its deadline and its span."""
 
-    __slots__ = ("_context", "_gate", "_operation", "_resource", "_span")
+    __slots__ = ("_context", "_deadline", "_gate", "_outcome", "_resource", "_span")
 
     def __init__(self, gate: ProviderGate, operation: str, context: RequestContext, resource: Resource | None) -> None:
         self._gate = gate
-        self._operation = operation
         self._context = context
         self._resource = resource
+        self._outcome = "ok"
         self._span: Span | None = None
-
-    async def __aenter__(self) -> RequestContext:
-        gate, context = self._gate, self._context
+        self._deadline: Deadline | None = None
         if context.trace_id is not None and gate.tracer is not None:
-            context = self._begin_span(context, gate.tracer, context.trace_id)
-        try:
-            gate.check_serving()
-            deadline = asyncio.get_running_loop().time() + gate.limits.timeout_s
-            if context.deadline is not None:
-                deadline = min(deadline, context.deadline)
-            admitted = replace(
-                context, deadline=deadline, resource=self._resource, provider_data=gate.provider_data_of(context)
+            self._span = gate.tracer.begin(
+                context.trace_id,
+                context.span_id,
+                f"{gate.api.value}.{operation}",
+                provider_id=gate.provider_id,
+                provider_type=gate.provider_type,
+                resource=None if resource is None else resource.identifier,
             )
-            if not gate.enter_at_once():
-                await gate.wait_for_place(deadline)
-                try:
-                    gate.check_serving()
-                except BaseException:
-                    gate.leave()
-                    raise
-        except BaseException as error:
-            if self._span is not None:
-                self._span.end(_outcome(error))
-            raise
-        return admitted
 
-    def _begin_span(self, context: RequestContext, tracer: Tracer, trace_id: str) -> RequestContext:
-        gate = self._gate
-        self._span = tracer.begin(
-            trace_id,
-            context.span_id,
-            f"{gate.api.value}.{self._operation}",
-            provider_id=gate.provider_id,
-            provider_type=gate.provider_type,
-            resource=None if self._resource is None else self._resource.identifier,
-        )
-        return replace(context, span_id=self._span.span_id)
+    async def enter(self) -> tuple[RequestContext, Deadline]:
+        """Take a place; errors as `ProviderGate.answer`.
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._gate.leave()
+        Returns: the context for the provider's method, and the deadline inside which that is awaited.
+        """
+        gate, context = self._gate, self._context
+        gate.check_serving()
+        ends_at = time.monotonic() + gate.limits.timeout_s
+        if context.deadline is not None and context.deadline < ends_at:
+            ends_at = context.deadline
+        span_id = context.span_id if self._span is None else self._span.span_id
+        admitted = context.admitted(ends_at, self._resource, gate.provider_data_of(context), span_id)
+        if not gate.enter_at_once():
+            await gate.wait_for_place(ends_at)
+        self._deadline = gate.deadlines.begin(ends_at)
+        return admitted, self._deadline
+
+    def raise_translated(self, error: BaseException) -> None:
+        """Raise what a caller gets to see of an error; return where that is the error itself."""
+        self._outcome = _outcome(error)
+        if not is_failure(error):
+            return
+        deadline = self._deadline
+        translated = self._gate.translate(error, self._context, timed_out=deadline is not None and deadline.is_over)
+        self._outcome = translated.code
+        if translated is not error:
+            raise translated from error
+
+    def leave(self) -> None:
+        """The call is over; gives its place up, if it got one."""
+        if self._deadline is not None:
+            self._deadline.drop()
+            self._gate.leave()
         if self._span is not None:
-            self._span.end(_outcome(error))
+            self._span.end(self._outcome)
 
 
 def _outcome(error: BaseException | None) -> str:
@@ -335,4 +361,4 @@ def _outcome(error: BaseException | None) -> str:
     return HitchpostError.code
 
 
-__all__ = ["Admission", "ProviderGate", "ProviderState"]
+__all__ = ["Call", "ProviderGate", "ProviderState"]

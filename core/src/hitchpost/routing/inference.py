@@ -1,7 +1,6 @@
 """The router of inference: what dependents and both surfaces call."""
 
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
 from typing import Any
 
 from hitchpost.api import (
@@ -12,14 +11,12 @@ from hitchpost.api import (
     CompletionResponse,
     EmbeddingsRequest,
     EmbeddingsResponse,
-    Finish,
     InferenceEvent,
     Model,
     RequestContext,
     needed_capabilities,
 )
-from hitchpost.errors import UnsupportedError, quoted
-from hitchpost.plugin.collect import check_all_finished
+from hitchpost.errors import HitchpostError, UnsupportedError, quoted
 from hitchpost.routing.gate import ProviderGate
 from hitchpost.routing.resolve import Resolver
 
@@ -75,21 +72,16 @@ class InferenceRouter:
 
     async def _answer(self, operation: str, request: InferenceRequest, context: RequestContext) -> Any:
         gate, model = self._route(request)
-        async with gate.admit(operation, context, model) as admitted:
-            return await gate.answer(operation, request, admitted)
+        return await gate.answer(operation, request, context, model)
 
-    async def _stream(
+    def _stream(
         self, operation: str, request: ChatCompletionRequest | CompletionRequest, context: RequestContext
     ) -> AsyncGenerator[Any, None]:
-        gate, model = self._route(request)
-        finished: set[int] = set()
-        async with gate.admit(operation, context, model) as admitted:
-            async with aclosing(gate.events(operation, request, admitted)) as events:
-                async for event in events:
-                    if type(event) is Finish:
-                        finished.add(event.choice)
-                    yield event
-            check_all_finished(finished, range(request.sampling_params.n), provider_id=gate.provider_id)
+        try:
+            gate, model = self._route(request)
+        except HitchpostError as error:
+            return _failed(error)
+        return gate.events(operation, request, context, model, choices=request.sampling_params.n)
 
     def _route(self, request: InferenceRequest) -> tuple[ProviderGate, Model]:
         model = self._models.get(request.model_id)
@@ -97,6 +89,12 @@ class InferenceRouter:
         gate.check_serving()
         _check_capabilities(request, model, gate)
         return gate, model
+
+
+async def _failed(error: HitchpostError) -> AsyncGenerator[Any, None]:
+    """A stream that fails at once: whoever asks for a stream hears of everything from the stream."""
+    raise error
+    yield
 
 
 def _check_capabilities(request: InferenceRequest, model: Model, gate: ProviderGate) -> None:

@@ -52,8 +52,7 @@ class ResourceRouter(Generic[ResourceT]):
     async def _answer(
         self, gate: ProviderGate, resource: ResourceT, operation: str, request: object, context: RequestContext
     ) -> Any:
-        async with gate.admit(operation, context, resource) as admitted:
-            return await gate.answer(operation, request, admitted)
+        return await gate.answer(operation, request, context, resource)
 
 
 class SafetyRouter(ResourceRouter[Shield]):

@@ -1,7 +1,6 @@
 """The routers of APIs that one provider serves: agents and telemetry."""
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from typing import Any
 
 from hitchpost.api import (
@@ -39,8 +38,7 @@ class SingleRouter:
         self._gate = gate
 
     async def _answer(self, operation: str, request: object, context: RequestContext) -> Any:
-        async with self._gate.admit(operation, context, None) as admitted:
-            return await self._gate.answer(operation, request, admitted)
+        return await self._gate.answer(operation, request, context)
 
 
 class AgentsRouter(SingleRouter):
@@ -60,14 +58,9 @@ class AgentsRouter(SingleRouter):
         answer: Turn = await self._answer("create_turn", request, context)
         return answer
 
-    async def stream_turn(self, request: CreateTurnRequest, context: RequestContext) -> AsyncGenerator[TurnEvent, None]:
+    def stream_turn(self, request: CreateTurnRequest, context: RequestContext) -> AsyncGenerator[TurnEvent, None]:
         """Run a turn, event by event."""
-        async with (
-            self._gate.admit("stream_turn", context, None) as admitted,
-            aclosing(self._gate.events("stream_turn", request, admitted)) as events,
-        ):
-            async for event in events:
-                yield event
+        return self._gate.events("stream_turn", request, context)
 
     async def get_turn(self, request: GetTurnRequest, context: RequestContext) -> Turn:
         """A turn that completed."""
