@@ -7,7 +7,6 @@ import base64
 import binascii
 import struct
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from hitchpost.api import (
@@ -24,7 +23,7 @@ from hitchpost.api import (
 )
 from hitchpost.errors import BadBackendAnswerError
 from hitchpost_remote_openai.tool_calls import StreamedCalls
-from hitchpost_remote_openai.values import Readable, Unreadable, integer, items, number, object_, optional_text, text
+from hitchpost_remote_openai.values import Unreadable, integer, items, number, object_, optional_text, text
 
 LEAST_LOGPROB = -9999.0
 """In place of the logarithm of 0, which JSON can't say; vLLM's own."""
@@ -40,14 +39,6 @@ _REASONS = {
 _FAILURES = frozenset({"abort", "error"})
 
 
-@dataclass(slots=True)
-class _Choice:
-    """What is known of a choice while it comes in."""
-
-    calls: StreamedCalls = field(default_factory=StreamedCalls)
-    is_finished: bool = False
-
-
 class ChatEvents:
     """Reads the chunks of a chat completion.
 
@@ -59,7 +50,9 @@ class ChatEvents:
     def __init__(self, n: int, name: str) -> None:
         self._n = n
         self._name = name
-        self._choices: dict[int, _Choice] = {}
+        self._is_finished: dict[int, bool] = {}
+        """Of the choices that have begun."""
+        self._calls: dict[int, StreamedCalls] = {}
         self._usage: Usage | None = None
 
     def chunk(self, chunk: Any) -> list[InferenceEvent]:
@@ -68,13 +61,17 @@ class ChatEvents:
         Raises:
             BadBackendAnswerError: it can't be read, or the server says that the answer failed.
         """
-        with Readable(self._name):
+        try:
             return self._events(object_(chunk), "delta")
+        except Unreadable as error:
+            raise error.told_of(self._name) from None
 
     def whole(self, answer: Any) -> list[InferenceEvent]:
         """The events of a whole answer. Raises as `chunk` and `end` do."""
-        with Readable(self._name):
+        try:
             events = self._events(object_(answer), "message")
+        except Unreadable as error:
+            raise error.told_of(self._name) from None
         return [*events, *self.end()]
 
     def end(self) -> list[InferenceEvent]:
@@ -83,42 +80,58 @@ class ChatEvents:
         Raises:
             BadBackendAnswerError: a choice has not been finished.
         """
-        _check_end({index: choice.is_finished for index, choice in self._choices.items()}, self._n, self._name)
+        _check_end(self._is_finished, self._n, self._name)
         return [] if self._usage is None else [self._usage]
 
     def _events(self, chunk: dict[str, Any], field_name: str) -> list[InferenceEvent]:
-        if chunk.get("usage"):
-            self._usage = _usage(object_(chunk["usage"]))
+        if usage := chunk.get("usage"):
+            self._usage = _usage(object_(usage))
         events: list[InferenceEvent] = []
         for choice in items(chunk.get("choices")):
             self._choice(object_(choice), field_name, events)
         return events
 
     def _choice(self, choice: dict[str, Any], field_name: str, events: list[InferenceEvent]) -> None:
-        index = integer(choice.get("index"), 0)
-        known = self._choices.get(index)
-        if known is None:
-            if not 0 <= index < self._n:
-                raise Unreadable(f"choice {index} of {self._n}")
-            known = self._choices[index] = _Choice()
-        if known.is_finished:
+        # Once per token: what a choice has not, or is as it is by the book, is looked at here and costs no call.
+        index = choice.get("index")
+        if type(index) is not int:
+            index = integer(index, 0)
+        is_finished = self._is_finished.get(index)
+        if is_finished:
             return
+        if is_finished is None:
+            _check_index(index, self._n)
+            self._is_finished[index] = False
         said = object_(choice.get(field_name) or {})
         if reasoning := said.get("reasoning_content") or said.get("reasoning"):
             events.append(ReasoningDelta(text(reasoning), index))
-        content, tokens = _content(said.get("content")), _chat_logprobs(choice.get("logprobs"))
+        content, tokens = said.get("content"), choice.get("logprobs")
+        if type(content) is not str:
+            content = _content(content)
+        if tokens:
+            tokens = _chat_logprobs(tokens)
         if content or tokens:
-            events.append(TextDelta(content, index, tokens))
+            events.append(TextDelta(content, index, tokens or None))
         if refusal := said.get("refusal"):
             events.append(RefusalDelta(text(refusal), index))
-        for piece in items(said.get("tool_calls")):
-            events += known.calls.piece(object_(piece), index)
+        if (pieces := said.get("tool_calls")) is not None:
+            self._add_calls(items(pieces), index, events)
         if reason := choice.get("finish_reason"):
-            events += known.calls.end()
-            known.is_finished = True
-            events.append(
-                Finish(_reason(text(reason), self._name, has_calls=known.calls.any), index, _stop_text(choice))
-            )
+            self._is_finished[index] = True
+            events.append(self._finish(text(reason), index, choice))
+
+    def _add_calls(self, pieces: list[Any], index: int, events: list[InferenceEvent]) -> None:
+        for piece in pieces:
+            calls = self._calls.get(index)
+            if calls is None:
+                calls = self._calls[index] = StreamedCalls()
+            events += calls.piece(object_(piece), index)
+
+    def _finish(self, reason: str, index: int, choice: dict[str, Any]) -> Finish:
+        calls = self._calls.get(index)
+        if calls is not None:
+            calls.check_names()
+        return Finish(_reason(reason, self._name, has_calls=calls is not None), index, _stop_text(choice))
 
 
 class CompletionEvents:
@@ -127,13 +140,15 @@ class CompletionEvents:
     def __init__(self, n: int, name: str) -> None:
         self._n = n
         self._name = name
-        self._seen: dict[int, bool] = {}
+        self._is_finished: dict[int, bool] = {}
         self._usage: Usage | None = None
 
     def chunk(self, chunk: Any) -> list[CompletionEvent]:
         """The events of one chunk, or of a whole answer but for its end."""
-        with Readable(self._name):
+        try:
             return list(self._events(object_(chunk)))
+        except Unreadable as error:
+            raise error.told_of(self._name) from None
 
     def whole(self, answer: Any) -> list[CompletionEvent]:
         """The events of a whole answer."""
@@ -141,18 +156,17 @@ class CompletionEvents:
 
     def end(self) -> list[CompletionEvent]:
         """What is told at the end of the stream."""
-        _check_end(self._seen, self._n, self._name)
+        _check_end(self._is_finished, self._n, self._name)
         return [] if self._usage is None else [self._usage]
 
     def _events(self, chunk: dict[str, Any]) -> Iterator[CompletionEvent]:
-        if chunk.get("usage"):
-            self._usage = _usage(object_(chunk["usage"]))
+        if usage := chunk.get("usage"):
+            self._usage = _usage(object_(usage))
         for given in items(chunk.get("choices")):
             choice = object_(given)
             index = integer(choice.get("index"), 0)
-            if not 0 <= index < self._n:
-                raise Unreadable(f"choice {index} of {self._n}")
-            if self._seen.setdefault(index, False):
+            _check_index(index, self._n)
+            if self._is_finished.setdefault(index, False):
                 continue
             said = optional_text(choice.get("text")) or ""
             tokens = _completion_logprobs(choice.get("logprobs"))
@@ -160,8 +174,13 @@ class CompletionEvents:
                 yield TextDelta(said, index, tokens)
             reason = optional_text(choice.get("finish_reason"))
             if reason:
-                self._seen[index] = True
+                self._is_finished[index] = True
                 yield Finish(_reason(reason, self._name, has_calls=False), index, _stop_text(choice))
+
+
+def _check_index(index: int, n: int) -> None:
+    if not 0 <= index < n:
+        raise Unreadable(f"choice {index} of {n}")
 
 
 def _check_end(is_finished: Mapping[int, bool], n: int, name: str) -> None:
@@ -177,7 +196,7 @@ def vectors(answer: Any, name: str) -> tuple[list[list[float]], Usage | None]:
     Raises:
         BadBackendAnswerError: it can't be read.
     """
-    with Readable(name):
+    try:
         given = [object_(item) for item in items(object_(answer).get("data"))]
         places = [integer(item.get("index"), position) for position, item in enumerate(given)]
         if sorted(places) != list(range(len(given))):
@@ -185,6 +204,8 @@ def vectors(answer: Any, name: str) -> tuple[list[list[float]], Usage | None]:
         ordered = sorted(zip(places, given, strict=True), key=lambda pair: pair[0])
         usage = object_(answer).get("usage")
         return [_vector(item.get("embedding")) for _, item in ordered], _usage(object_(usage)) if usage else None
+    except Unreadable as error:
+        raise error.told_of(name) from None
 
 
 def _vector(value: Any) -> list[float]:
@@ -216,14 +237,13 @@ def _stop_text(choice: dict[str, Any]) -> str | None:
 
 
 def _content(content: Any) -> str:
-    if content is None or isinstance(content, str):
-        return content or ""
+    """The text of a content that isn't text: nothing, or parts."""
     return "".join(text(part.get("text", "")) for part in map(object_, items(content)) if part.get("type") == "text")
 
 
 def _usage(usage: dict[str, Any]) -> Usage:
-    details = object_(usage.get("prompt_tokens_details") or {})
-    cached = details.get("cached_tokens")
+    details = usage.get("prompt_tokens_details")
+    cached = object_(details).get("cached_tokens") if details else None
     prompt = integer(usage.get("prompt_tokens"), 0)
     return Usage(prompt, integer(usage.get("completion_tokens"), 0), None if cached is None else integer(cached, 0))
 
@@ -232,8 +252,6 @@ def _usage(usage: dict[str, Any]) -> Usage:
 
 
 def _chat_logprobs(logprobs: Any) -> list[TokenLogprob] | None:
-    if not logprobs:
-        return None
     content = object_(logprobs).get("content")
     return [_token(object_(token)) for token in items(content)] if content else None
 

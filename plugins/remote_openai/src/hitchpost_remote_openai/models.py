@@ -4,7 +4,7 @@ from typing import Any
 
 from hitchpost.api import Model
 from hitchpost.llama import find_llama_model
-from hitchpost_remote_openai.values import Readable, items, object_
+from hitchpost_remote_openai.values import Unreadable, items, object_
 
 _CONTEXT_FIELDS = ("max_model_len", "context_length", "context_window")
 
@@ -15,7 +15,7 @@ def listed_models(answer: Any, name: str) -> list[Model]:
     Raises:
         BadBackendAnswerError: it can't be read.
     """
-    with Readable(name):
+    try:
         listed = answer if isinstance(answer, list) else items(object_(answer).get("data"))
         models = {}
         for item in map(object_, listed):
@@ -23,6 +23,8 @@ def listed_models(answer: Any, name: str) -> list[Model]:
             if isinstance(model_id, str) and model_id and model_id.isprintable():
                 models[model_id] = Model(provider_resource_id=model_id, metadata=_metadata(model_id, item))
         return list(models.values())
+    except Unreadable as error:
+        raise error.told_of(name) from None
 
 
 def _metadata(model_id: str, item: dict[str, Any]) -> dict[str, Any]:

@@ -32,11 +32,6 @@ class StreamedCalls:
         self._by_key: dict[int, _Call] = {}
         self._used_ids: set[str] = set()
 
-    @property
-    def any(self) -> bool:
-        """Whether there is any call."""
-        return bool(self._calls)
-
     def piece(self, piece: dict[str, Any], choice: int) -> Iterator[ToolCallStart | ToolCallDelta]:
         """The events of a piece. Raises Unreadable where it is none."""
         function = object_(piece.get("function") or {})
@@ -54,11 +49,10 @@ class StreamedCalls:
         elif arguments:
             yield ToolCallDelta(call.index, arguments, choice)
 
-    def end(self) -> Iterator[ToolCallStart]:
-        """Nothing, if every call has a name; raises Unreadable if not."""
+    def check_names(self) -> None:
+        """Raises Unreadable where a call has ended without a name."""
         if any(not call.name for call in self._calls):
             raise Unreadable("a call of a tool without a name")
-        return iter(())
 
     def _call_of(self, piece: dict[str, Any], given_id: str, name: str) -> _Call:
         last = self._calls[-1] if self._calls else None

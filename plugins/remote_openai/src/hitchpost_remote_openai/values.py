@@ -1,7 +1,6 @@
 """Values of JSON that a server sent, held against what they must be."""
 
 import math
-from types import TracebackType
 from typing import Any
 
 from hitchpost.errors import BadBackendAnswerError
@@ -10,23 +9,9 @@ from hitchpost.errors import BadBackendAnswerError
 class Unreadable(Exception):  # noqa: N818 - never leaves this package
     """Part of an answer isn't what its field must be; says which."""
 
-
-class Readable:
-    """A block in which what can't be read becomes a BadBackendAnswerError of the server called `name`."""
-
-    __slots__ = ("_name",)
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __enter__(self) -> None:
-        """Nothing is needed."""
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if isinstance(error, Unreadable):
-            raise BadBackendAnswerError(f"{self._name} answered in a form that can't be read: {error}") from None
+    def told_of(self, name: str) -> BadBackendAnswerError:
+        """What callers are told of the answer of the server called `name`."""
+        return BadBackendAnswerError(f"{name} answered in a form that can't be read: {self}")
 
 
 def object_(value: Any) -> dict[str, Any]:
@@ -81,4 +66,4 @@ def _kind(value: Any) -> str:
     )
 
 
-__all__ = ["Readable", "Unreadable", "integer", "items", "number", "object_", "optional_text", "text"]
+__all__ = ["Unreadable", "integer", "items", "number", "object_", "optional_text", "text"]
