@@ -16,7 +16,7 @@ from hitchpost_remote_openai.answers import ChatEvents, CompletionEvents, vector
 from hitchpost_remote_openai.models import listed_models
 from hitchpost_remote_openai.requests import chat_body, completion_body, embeddings_bodies
 
-HEAD = encode.AnswerHead("x", "m")
+HEAD = encode.AnswerHead("x", "m", 0)
 names = st.from_regex(r"[a-zA-Z0-9_-]{1,20}", fullmatch=True)
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 said_texts = texts.filter(bool)

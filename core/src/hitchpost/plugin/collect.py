@@ -34,9 +34,8 @@ class _Choice:
         self.calls: dict[int, ToolCallStart] = {}
         self.arguments: dict[int, list[str]] = {}
         self.logprobs: list[TokenLogprob] | None = None
-        self.finish: Finish | None = None
 
-    def add(self, event: InferenceEvent) -> None:
+    def add(self, event: TextDelta | ReasoningDelta | RefusalDelta | ToolCallStart | ToolCallDelta) -> None:
         match event:
             case TextDelta():
                 self.text.append(event.text)
@@ -51,8 +50,6 @@ class _Choice:
                 self.reasoning.append(event.text)
             case RefusalDelta():
                 self.refusal.append(event.text)
-            case Finish():
-                self.finish = event
 
     def tool_calls(self) -> list[ToolCall]:
         return [
@@ -70,6 +67,7 @@ class _Collected:
 
     def __init__(self) -> None:
         self.choices: dict[int, _Choice] = {}
+        self.finishes: dict[int, Finish] = {}
         self.usage: Usage | None = None
         self.extra: Extra = {}
 
@@ -82,31 +80,30 @@ class _Collected:
         choice = self.choices.get(event.choice)
         if choice is None:
             choice = self.choices[event.choice] = _Choice()
-        choice.add(event)
+        if isinstance(event, Finish):
+            self.finishes[event.choice] = event
+        else:
+            choice.add(event)
 
-    def finished(self, n: int) -> list[tuple[int, _Choice, Finish]]:
-        finished = [
-            (index, choice, choice.finish)
-            for index, choice in sorted(self.choices.items())
-            if choice.finish is not None
-        ]
-        check_all_finished((index for index, _, _ in finished), {*range(n), *self.choices})
-        return finished
+    def finished(self, n: int) -> list[tuple[int, _Choice]]:
+        """The choices in their order, when all of them have ended."""
+        check_all_finished(self.finishes, {*range(n), *self.choices})
+        return sorted(self.choices.items())
 
     def chat(self, n: int) -> ChatCompletionResponse:
         return ChatCompletionResponse(
             choices=[
                 ChatChoice(
-                    finish_reason=_reason(choice, finish),
+                    finish_reason=_reason(choice, self.finishes[index]),
                     index=index,
                     text="".join(choice.text),
                     reasoning="".join(choice.reasoning),
                     refusal="".join(choice.refusal),
-                    tool_calls=choice.tool_calls(),
+                    tool_calls=choice.tool_calls() if choice.calls else [],
                     logprobs=choice.logprobs,
-                    stop_text=finish.stop_text,
+                    stop_text=self.finishes[index].stop_text,
                 )
-                for index, choice, finish in self.finished(n)
+                for index, choice in self.finished(n)
             ],
             usage=self.usage,
             extra=self.extra or None,
@@ -116,13 +113,13 @@ class _Collected:
         return CompletionResponse(
             choices=[
                 CompletionChoice(
-                    finish_reason=finish.reason,
+                    finish_reason=self.finishes[index].reason,
                     index=index,
                     text="".join(choice.text),
                     logprobs=choice.logprobs,
-                    stop_text=finish.stop_text,
+                    stop_text=self.finishes[index].stop_text,
                 )
-                for index, choice, finish in self.finished(n)
+                for index, choice in self.finished(n)
             ],
             usage=self.usage,
             extra=self.extra or None,
@@ -131,9 +128,9 @@ class _Collected:
 
 def check_all_finished(finished: Iterable[int], choices: Collection[int], provider_id: str | None = None) -> None:
     """Raises BadBackendAnswerError unless each of the choices of an answer has ended."""
-    missing = sorted(set(choices) - set(finished))
+    missing = set(choices).difference(finished)
     if missing:
-        which = "" if len(choices) == 1 else f" of choice {', '.join(map(str, missing))}"
+        which = "" if len(choices) == 1 else f" of choice {', '.join(map(str, sorted(missing)))}"
         raise BadBackendAnswerError(f"the answer{which} broke off before its end", provider_id=provider_id)
 
 

@@ -6,7 +6,7 @@ import time
 from array import array
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from hitchpost import api
 from hitchpost.host.exchange import fresh_id
@@ -16,18 +16,18 @@ LOWEST_LOGPROB = -9999.0
 """In place of minus infinity, which JSON can't say."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AnswerHead:
-    """What an answer and all chunks of a stream have in common."""
+    """What an answer and all chunks of a stream have in common; `created` in seconds since 1970."""
 
     id: str
     model: str
-    created: int = field(default_factory=lambda: int(time.time()))
+    created: int
 
     @classmethod
     def new(cls, prefix: str, model: str) -> "AnswerHead":
         """A head with a fresh id such as `chatcmpl-...`; `model` is the name that the caller used."""
-        return cls(fresh_id(f"{prefix}-"), model)
+        return cls(fresh_id(f"{prefix}-"), model, int(time.time()))
 
 
 def finish_reason(reason: api.FinishReason, *, has_calls: bool) -> answers.FinishReason:
