@@ -58,7 +58,7 @@ def test_expected_failure_is_reported_with_its_reason(run_kit: Any) -> None:
         *OF_ONE_CHECK,
     )
 
-    result.assert_outcomes(xfailed=1, deselected=64)
+    result.assert_outcomes(xfailed=1, deselected=65)
     result.stdout.fnmatch_lines(["inline::test (inference, tests): 1 xfailed", "*plugin.described: we are shy*"])
 
 
@@ -67,7 +67,7 @@ def test_expected_failure_that_passes_is_a_failure(run_kit: Any) -> None:
         "class TestAcme(RightInferenceKit):\n    xfail_checks = {'plugin.described': 'we are shy'}\n", *OF_ONE_CHECK
     )
 
-    result.assert_outcomes(failed=1, deselected=64)
+    result.assert_outcomes(failed=1, deselected=65)
     result.stdout.fnmatch_lines(["*it passes, although xfail_checks expects it to fail (we are shy)"])
 
 
@@ -81,7 +81,7 @@ def test_check_that_does_not_apply_says_why(run_kit: Any) -> None:
         "test_completion_echoes_the_prompt or test_offered_tool_is_called",
     )
 
-    result.assert_outcomes(skipped=2, deselected=63)
+    result.assert_outcomes(skipped=2, deselected=64)
     result.stdout.fnmatch_lines(
         [
             "*completion.echo is not applicable: the capability completion is not declared",
@@ -126,7 +126,7 @@ def test_config_reaches_the_provider(config: str, run_kit: Any) -> None:
         "test_closing_a_stream_ends_its_work or test_health_of",
     )
 
-    result.assert_outcomes(passed=2, deselected=63)
+    result.assert_outcomes(passed=2, deselected=64)
 
 
 def test_backend_that_stays_busy_after_a_cancellation_is_named(run_kit: Any) -> None:
@@ -136,7 +136,7 @@ def test_backend_that_stays_busy_after_a_cancellation_is_named(run_kit: Any) -> 
         "test_closing_a_stream_ends_its_work",
     )
 
-    result.assert_outcomes(failed=1, deselected=64)
+    result.assert_outcomes(failed=1, deselected=65)
     result.stdout.fnmatch_lines(["*the backend was still busy 0.5 s after a stream was closed"])
 
 
@@ -152,7 +152,7 @@ def test_code_outside_of_the_provider_is_not_blamed_for_blocking(run_kit: Any) -
         "test_provider_never_blocks_the_event_loop",
     )
 
-    result.assert_outcomes(passed=1, deselected=64)
+    result.assert_outcomes(passed=1, deselected=65)
 
 
 def test_provider_that_blocks_for_ever_holds_up_one_check_and_is_named(
@@ -175,7 +175,7 @@ def test_provider_that_blocks_for_ever_holds_up_one_check_and_is_named(
     )
     gate.set()
 
-    result.assert_outcomes(passed=1, failed=2, errors=1, deselected=62)
+    result.assert_outcomes(passed=1, failed=2, errors=1, deselected=63)
     where = r"the event loop is blocked at .*test_author.py:5$"
     result.stdout.re_match_lines([rf".*it had not ended after .*{where}", rf".*an earlier check never ended; {where}"])
 
@@ -217,7 +217,7 @@ def test_what_a_check_reports_can_cross_to_another_process(run_kit: Any) -> None
         *OF_ONE_CHECK,
     )
 
-    result.assert_outcomes(passed=1, deselected=64)
+    result.assert_outcomes(passed=1, deselected=65)
 
 
 def test_suite_without_checks_says_nothing_of_conformance(run_kit: Any) -> None:

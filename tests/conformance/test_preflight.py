@@ -172,7 +172,7 @@ def test_checks_that_need_no_running_provider_are_made(run_broken: Any) -> None:
 def test_one_check_that_runs_alone_tells_the_cause(run_broken: Any) -> None:
     result, provider = run_broken("    config = {'api_kye': 'k'}\n", "-k", "test_chat_answers_what_is_expected")
 
-    result.assert_outcomes(failed=1, deselected=64)
+    result.assert_outcomes(failed=1, deselected=65)
     assert provider["checks"][0]["seen"] == "config.api_kye: unknown key"
 
 
@@ -183,7 +183,7 @@ def test_expected_failure_does_not_hide_the_cause(run_broken: Any) -> None:
         "test_chat_answers_what_is_expected",
     )
 
-    result.assert_outcomes(failed=1, deselected=64)
+    result.assert_outcomes(failed=1, deselected=65)
 
 
 def test_failure_after_a_good_start_is_told_by_the_check_that_meets_it(run_kit: Any) -> None:
@@ -201,5 +201,5 @@ def test_failure_after_a_good_start_is_told_by_the_check_that_meets_it(run_kit: 
         "test_starting_twice or test_stopping_twice or test_health_of",
     )
 
-    result.assert_outcomes(failed=3, deselected=62)
+    result.assert_outcomes(failed=3, deselected=63)
     result.stdout.fnmatch_lines(["health.answers", "  expected: After start(), health() returns in time*"])

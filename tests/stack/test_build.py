@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hitchpost.api import ChatCompletionRequest, Model, RequestContext, TextDelta
+from hitchpost.api import Capability, ChatCompletionRequest, Model, RequestContext, TextDelta
 from hitchpost.errors import BackendUnavailableError, BadRequestError, ConfigError
 from hitchpost.plugin import InferenceProvider, Provider
 from hitchpost.routing import ProviderState
@@ -252,6 +252,47 @@ async def test_traceback_is_logged_once_for_each_reason(plugged: Plugged, caplog
         ("provider p failed to start: OSError: disk gone", True),
         ("provider p failed to start again: OSError: disk gone", False),
     ]
+
+
+async def test_declared_capability_that_nothing_implements_is_told_once(
+    plugged: Plugged, caplog: pytest.LogCaptureFixture
+) -> None:
+    starts: list[None] = []
+
+    class Failing(Echo):
+        async def start(self) -> None:
+            starts.append(None)
+            raise BackendUnavailableError("not yet")
+
+    plugged.add(Failing, capabilities=frozenset({Capability.chat, Capability.seed, Capability.embeddings}))
+
+    with caplog.at_level(logging.WARNING, "hitchpost.stack"):
+        async with plugged.running(one()):
+            await until(lambda: len(starts) > 2)
+
+    assert [record.getMessage() for record in caplog.records if "capability" in record.getMessage()] == [
+        "provider p of type inline::test: the capability embeddings is declared, but Failing lacks embeddings(); "
+        "implement what is missing, or take it out of the ProviderSpec"
+    ]
+
+
+async def test_methods_of_another_base_class_keep_what_is_declared(
+    plugged: Plugged, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Vectors:
+        async def embeddings(self, request: Any, context: Any) -> Any:
+            raise BackendUnavailableError("not yet")
+
+    class Composed(Vectors, Echo):
+        """Has its methods from two classes."""
+
+    plugged.add(Composed, capabilities=frozenset({Capability.chat, Capability.embeddings}))
+
+    with caplog.at_level(logging.WARNING, "hitchpost.stack"):
+        async with plugged.running(one()) as stack:
+            assert stack.providers[0].state is ProviderState.ready
+
+    assert not caplog.records
 
 
 async def test_only_providers_that_serve_are_said_to_drain(plugged: Plugged, caplog: pytest.LogCaptureFixture) -> None:

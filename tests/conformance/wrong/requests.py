@@ -19,8 +19,18 @@ from hitchpost.api import (
     content_text,
 )
 from hitchpost.errors import NotFoundError
+from hitchpost.plugin import InferenceProvider
 from tests.conformance.right.inference import ALL_OF_INFERENCE, RightInference
 from tests.conformance.wrong.case import wrong_inference
+
+
+@wrong_inference(
+    "capabilities.implemented",
+    r"the capability completion is declared, but WithoutCompletion lacks stream_completion\(\); .*embeddings\(\)",
+)
+class WithoutCompletion(RightInference):
+    stream_completion = InferenceProvider.stream_completion
+    embeddings = InferenceProvider.embeddings
 
 
 @wrong_inference("errors.public", r"ProviderDefectError: .* from ZeroDivisionError: division by zero at .*requests.py")

@@ -16,6 +16,7 @@ from hitchpost.plugin.declarations import load_import_string
 from hitchpost.plugin.foreign import describe, is_failure
 from hitchpost.plugin.jobs import ProviderJobs
 from hitchpost.plugin.manager import HookManager
+from hitchpost.plugin.promises import broken_promises
 from hitchpost.routing import ProviderGate, ProviderState
 from hitchpost.stack.plan import ProviderPlan
 
@@ -155,7 +156,15 @@ class Supervisor:
         if missing:
             message = f"{type(provider).__name__} lacks methods of the API {spec.api}: {', '.join(missing)}"
             raise PluginError(message, distribution=distribution, stage="start")
+        for promise in broken_promises(provider, spec.capabilities):
+            self._warn_once(f"{promise}; implement what is missing, or take it out of the ProviderSpec")
         return provider
+
+    def _warn_once(self, warning: str) -> None:
+        """Also where the provider is built again."""
+        if self._logged.get(warning) is None:
+            self._logged[warning] = warning
+            log.warning("provider %s of type %s: %s", self.plan.provider_id, self.plan.provider_type, warning)
 
     def _fail(self, error: HitchpostError, retry_after_s: float | None) -> None:
         self.gate.set_state(ProviderState.failed, error.message, retry_after_s=retry_after_s)

@@ -12,6 +12,7 @@ from hitchpost.conformance.harness import Harness
 from hitchpost.conformance.holdings import take_stock
 from hitchpost.errors import ConfigError, HitchpostError, PluginError, ProviderDefectError
 from hitchpost.plugin.declarations import load_import_string
+from hitchpost.plugin.promises import broken_promises
 
 ROUNDS = 20
 """How many requests each caller sends at the same time."""
@@ -20,6 +21,17 @@ STEPS_BEFORE_CANCEL = (1, 3, 10)
 
 class RequestChecks(ConformanceBase):
     """A provider's requests, whatever they ask."""
+
+    @check(
+        "capabilities.implemented",
+        why="requests that the type declares reach the provider, and the base class refuses them: a promise that isn't kept",
+        advice="implement the methods, or take the capability out of the ProviderSpec",
+    )
+    async def test_declared_capabilities_are_implemented(self, harness: Harness) -> None:
+        """The provider implements the methods that the declared capabilities stand for."""
+        lacking = broken_promises(await harness.build(), harness.spec.capabilities)
+        if lacking:
+            raise CheckFailed("; ".join(lacking))
 
     @check(
         "errors.public",
