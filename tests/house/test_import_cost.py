@@ -6,7 +6,7 @@ import sys
 import pytest
 
 HEAVY = {
-    "aiohttp", "boto3", "charset_normalizer", "docx", "fairscale", "jinja2", "llguidance", "lxml", "numpy", "psycopg", "psycopg_pool", "pypdf",
+    "aiohttp", "boto3", "charset_normalizer", "docx", "fairscale", "httptools", "jinja2", "llguidance", "lxml", "numpy", "psycopg", "psycopg_pool", "pypdf",
     "redis", "safetensors", "sentencepiece", "tiktoken", "tokenizers", "torch", "transformers", "weaviate",
 }  # fmt: skip
 

@@ -9,7 +9,8 @@ MAX_PACKAGES = 22
 IMPORT_EVERYTHING = """
 import importlib, pkgutil, hitchpost
 parsers = tuple(f"hitchpost.ingest.parsing.{name}" for name in ("docx", "html", "pdf"))
-of_extras = ("hitchpost.conformance.", "hitchpost.store.postgres", "hitchpost.store.redis", *parsers)
+remote = tuple(f"hitchpost.remote.{name}" for name in ("connection", "pool", "transport"))
+of_extras = ("hitchpost.conformance.", "hitchpost.store.postgres", "hitchpost.store.redis", *parsers, *remote)
 for module in pkgutil.walk_packages(hitchpost.__path__, "hitchpost."):
     if not module.name.startswith(of_extras):
         importlib.import_module(module.name)

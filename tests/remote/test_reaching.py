@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import subprocess
 import traceback
 from pathlib import Path
 from ssl import PROTOCOL_TLS_SERVER, SSLContext
@@ -92,16 +91,6 @@ async def test_no_proxy_excepts_a_host(served: Connect, monkeypatch: pytest.Monk
     remote, _ = await served(answered(b'{"by":"server"}'))
 
     assert await remote.fetch_json("GET", "/x") == {"by": "server"}
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tls")
-    pem, key = folder / "cert.pem", folder / "key.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
-    names = ["-addext", "subjectAltName=IP:127.0.0.1"]
-    subprocess.run([*command, *names, "-keyout", str(key), "-out", str(pem)], check=True, capture_output=True)
-    return pem
 
 
 @pytest.mark.parametrize("trust", ["system", "own authority", "unchecked"])

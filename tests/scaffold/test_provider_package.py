@@ -99,7 +99,7 @@ def test_package_requires_the_minor_version_that_wrote_it(api: Api, is_remote: b
     major, minor, *_ = hitchpost.__version__.split(".")
     versions = f">={major}.{minor},<{major}.{int(minor) + 1}"
     assert project["name"] == "hitchpost-my-backend"
-    assert project["dependencies"] == [f"hitchpost{versions}"]
+    assert project["dependencies"] == [f"hitchpost{'[remote]' if is_remote else ''}{versions}"]
     assert project["optional-dependencies"] == {"test": [f"hitchpost[conformance]{versions}"]}
     assert project["entry-points"] == {"hitchpost": {"my_backend": "hitchpost_my_backend.plugin"}}
 

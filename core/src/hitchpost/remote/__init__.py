@@ -22,7 +22,8 @@
                     for event in events:
                         yield TextDelta(parse_json("Acme", event.data)["text"])
 
-A stream that ends is no success by itself: whether the answer is whole, only the adapter can tell. aiohttp is imported when a pool is opened.
+A stream that ends is no success by itself: whether the answer is whole, only the adapter can tell. A package that uses this depends on
+`hitchpost[remote]`, which brings what opens connections; it is imported when a pool is opened.
 """
 
 from hitchpost.remote.answer import Answer, parse_json

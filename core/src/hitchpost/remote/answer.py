@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import from_json
 
 from hitchpost.errors import BadBackendAnswerError, HitchpostError
-from hitchpost.remote.config import RemoteConfig
 from hitchpost.remote.events import EventParser, LineSplitter, ServerEvent
 from hitchpost.remote.patience import Patience
 from hitchpost.remote.refusals import ServerError, find_server_error
-from hitchpost.remote.transport import is_lost, lost_in_answer
 
 if TYPE_CHECKING:
-    import aiohttp
+    from hitchpost.remote.connection import Connection
 
 MAX_ANSWER_BYTES = 64 * 2**20
 END_S = 0.5
@@ -62,22 +60,23 @@ class Answer:
     breaks, the answer is too large, or can't be read.
     """
 
+    __slots__ = ("_connection", "_events", "_is_closed", "_lines", "_name", "_patience", "_refuse", "_release", "_what")
+
     def __init__(
         self,
-        response: "aiohttp.ClientResponse",
+        connection: "Connection",
+        release: "Callable[[Connection], None]",
+        patience: Patience,
         name: str,
         what: str,
-        config: RemoteConfig,
-        ends_at: float,
-        first_byte_timeout_s: float,
         refuse: Refuse,
     ) -> None:
-        self._response = response
-        self._content = response.content
+        self._connection = connection
+        self._release = release
+        self._is_closed = False
+        self._patience = patience
         self._name = name
         self._what = what
-        self._between_chunks_timeout_s = config.between_chunks_timeout_s
-        self._patience = Patience(name, first_byte_timeout_s, ends_at, self._content.set_exception)
         self._refuse = refuse
         self._events: EventParser | None = None
         self._lines: LineSplitter | None = None
@@ -85,7 +84,10 @@ class Answer:
     @property
     def headers(self) -> Mapping[str, str]:
         """Looked up whatever their case."""
-        return self._response.headers
+        from multidict import CIMultiDict
+
+        pairs = self._connection.headers.items()
+        return CIMultiDict((name.decode("latin-1"), value.decode("latin-1")) for name, value in pairs)
 
     async def read(self, max_bytes: int = MAX_ANSWER_BYTES) -> bytes:
         """The whole body."""
@@ -136,43 +138,37 @@ class Answer:
 
     async def finish(self) -> None:
         """Waits a moment for the end of an answer that is whole, as only then its connection can serve again."""
-        if self._content.at_eof():
+        if self._connection.is_whole:
             return
         with contextlib.suppress(HitchpostError, TimeoutError):
             async with asyncio.timeout(END_S):
                 while await self._next():
                     pass
 
-    def lose(self) -> None:
-        """Ends the wait of whoever reads: the pool is closed, of which aiohttp tells a reader nothing."""
-        self._content.set_exception(ConnectionResetError())
-
     def close(self) -> None:
         """Ends the connection unless the answer was read to its end: what is left of it must not be computed."""
-        self._patience.stop()
-        self._response.close()
+        if not self._is_closed:
+            self._is_closed = True
+            self._patience.stop()
+            self._release(self._connection)
 
     async def _next(self) -> bytes:
         """What has come since the last time, or comes next; nothing at the end."""
-        content, patience = self._content, self._patience
-        try:
-            data = content.read_nowait(-1)
-            if not data and not content.at_eof():
-                patience.begin_wait()
-                try:
-                    data = await content.readany()
-                finally:
-                    patience.end_wait()
-        except Exception as error:
-            if not is_lost(error):
-                raise
-            raise lost_in_answer(self._name) from None
+        connection, patience = self._connection, self._patience
+        data = connection.take()
+        if not data and not connection.is_whole:
+            patience.begin_wait()
+            try:
+                await connection.more()
+            finally:
+                patience.end_wait()
+            data = connection.take()
         if not patience.has_begun:
-            patience.answer_began(self._between_chunks_timeout_s)
+            patience.answer_began()
         return data
 
     async def _check_streams(self, *kinds: str) -> None:
-        kind = self._response.content_type if "Content-Type" in self._response.headers else ""
+        kind = self._connection.headers.get(b"content-type", b"").decode("latin-1").partition(";")[0].strip().lower()
         if kind in ("text/html", "application/json") and kind not in kinds:
             answer = parse_json(self._name, await self.read())
             if find_server_error(answer) is not None:

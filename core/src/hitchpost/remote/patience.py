@@ -12,18 +12,39 @@ class Patience:
     Args:
         name: what messages call the server.
         silence_s: how long it may be silent before its answer begins.
+        later_silence_s: how long it may be after that.
         ends_at: when the answer must be whole, on the clock of `time.monotonic()`.
         give_up: ends the wait with an error.
     """
 
-    __slots__ = ("_ends_at", "_give_up", "_loop", "_name", "_silence_s", "_timer", "_waits_since", "has_begun")
+    __slots__ = (
+        "_began_at",
+        "_ends_at",
+        "_give_up",
+        "_later_silence_s",
+        "_loop",
+        "_name",
+        "_silence_s",
+        "_timer",
+        "_waits_since",
+        "has_begun",
+    )
 
-    def __init__(self, name: str, silence_s: float, ends_at: float, give_up: Callable[[HitchpostError], None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        silence_s: float,
+        later_silence_s: float,
+        ends_at: float,
+        give_up: Callable[[HitchpostError], None],
+    ) -> None:
         self._name = name
         self._silence_s = silence_s
+        self._later_silence_s = later_silence_s
         self._ends_at = ends_at
         self._give_up = give_up
         self._loop = asyncio.get_running_loop()
+        self._began_at = self._loop.time()
         self._timer: asyncio.TimerHandle | None = None
         self._waits_since: float | None = None
         self.has_begun = False
@@ -39,10 +60,10 @@ class Patience:
         """It is not waited for any more, or not yet again."""
         self._waits_since = None
 
-    def answer_began(self, silence_s: float) -> None:
-        """From now on the server may be silent for so long."""
+    def answer_began(self) -> None:
+        """The first bytes of the answer have come."""
         self.has_begun = True
-        self._silence_s = silence_s
+        self._silence_s = self._later_silence_s
         self.stop()
 
     def stop(self) -> None:
@@ -58,9 +79,12 @@ class Patience:
         self._timer = None
         if self._waits_since is None:
             return
-        if self._loop.time() >= self._ends_at:
+        now = self._loop.time()
+        if now >= self._ends_at and self.has_begun:
             self._give_up(DeadlineExceededError(f"the answer of {self._name} was not whole in time"))
-        elif self._loop.time() >= self._waits_since + self._silence_s:
+        elif now >= self._ends_at:
+            self._give_up(too_late(self._name, self._ends_at - self._began_at, has_begun=False))
+        elif now >= self._waits_since + self._silence_s:
             self._give_up(too_late(self._name, self._silence_s, has_begun=self.has_begun))
         else:
             self._arm(self._waits_since)
@@ -70,7 +94,7 @@ def too_late(name: str, seconds: float, *, has_begun: bool) -> HitchpostError:
     """The error that silence means."""
     if has_begun:
         return DeadlineExceededError(f"{name} fell silent in the middle of an answer, for {seconds:g} s")
-    return DeadlineExceededError(f"{name} did not begin to answer within {seconds:g} s")
+    return DeadlineExceededError(f"{name} did not begin to answer within {seconds:.4g} s")
 
 
 __all__ = ["Patience", "too_late"]

@@ -2,10 +2,20 @@
 
 import random
 
+from hitchpost.errors import HitchpostError
+
 FIRST_DELAY_S = 0.2
 LONGEST_DELAY_S = 10.0
 RETRIED_STATUSES = frozenset({429, 502, 503, 529})
 """With them a server says that it did not begin; what has begun is never begun again."""
+
+
+class NotTakenError(Exception):
+    """A request that the server did not take, and that may be sent again; `error` is for the caller where it isn't."""
+
+    def __init__(self, error: HitchpostError) -> None:
+        super().__init__(error.message)
+        self.error = error
 
 
 def retry_delay_s(
@@ -28,4 +38,4 @@ def retry_delay_s(
     return delay_s
 
 
-__all__ = ["LONGEST_DELAY_S", "RETRIED_STATUSES", "retry_delay_s"]
+__all__ = ["LONGEST_DELAY_S", "RETRIED_STATUSES", "NotTakenError", "retry_delay_s"]

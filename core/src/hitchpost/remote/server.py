@@ -4,32 +4,25 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 from pydantic_core import PydanticSerializationError, to_json
 
-from hitchpost.api.deadline import Deadline
 from hitchpost.errors import BackendUnavailableError, BadBackendAnswerError, HitchpostError, UnauthenticatedError
 from hitchpost.remote.answer import Answer
 from hitchpost.remote.config import RemoteConfig
-from hitchpost.remote.patience import too_late
+from hitchpost.remote.patience import Patience, too_late
 from hitchpost.remote.refusals import ServerError, error_in_body, refusal, retry_after_s
-from hitchpost.remote.retries import RETRIED_STATUSES, retry_delay_s
-from hitchpost.remote.transport import (
-    find_proxy,
-    lost_before_answer,
-    never_taken,
-    open_session,
-    tls_context,
-)
+from hitchpost.remote.retries import RETRIED_STATUSES, NotTakenError, retry_delay_s
 
 if TYPE_CHECKING:
-    import aiohttp
+    from hitchpost.remote.pool import Pool
+    from hitchpost.remote.transport import Transport
 
 MAX_ERROR_BYTES = 64 * 2**10
 
@@ -59,28 +52,34 @@ class RemoteServer:
         self._config = config
         self._key = key
         self._read_error = read_error
-        self._answers: set[Answer] = set()
-        self._session: aiohttp.ClientSession | None = None
-        self._proxy: str | None = None
+        self._pool: Pool | None = None
+        self._transport: Transport | None = None
 
     async def open(self) -> None:
         """Opens the pool; again is once.
 
         Raises:
-            BackendUnavailableError: `tls_ca_file` can't be read.
+            BackendUnavailableError: `tls_ca_file` can't be read, the environment names a proxy that is not spoken with, or
+                `hitchpost[remote]` is not installed.
         """
-        if self._session is None:
-            tls = await asyncio.to_thread(tls_context, self._config)
-            self._proxy = find_proxy(self._config.url)
-            self._session = open_session(self._config, tls)
+        if self._pool is None:
+            # What opens connections is imported where there is a server to connect with.
+            try:
+                from hitchpost.remote.pool import Pool
+                from hitchpost.remote.transport import Transport
+            except ModuleNotFoundError as error:
+                message = f"{error.name} is missing; install it with: pip install 'hitchpost[remote]'"
+                raise BackendUnavailableError(message, is_permanent=True) from error
+
+            config = self._config
+            self._transport = await asyncio.to_thread(Transport, config, self.name)
+            self._pool = Pool(self.name, self._transport.connect, config.max_connections, config.connect_timeout_s)
 
     async def close(self) -> None:
         """Ends every connection."""
-        session, self._session = self._session, None
-        for answer in self._answers:
-            answer.lose()
-        if session is not None:
-            await session.close()
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            await pool.close()
 
     async def fetch_json(
         self,
@@ -126,13 +125,16 @@ class RemoteServer:
             HitchpostError: the server can't be reached, refuses, or is silent for too long; what its status means by `refusal`.
         """
         ends_at = time.monotonic() + self._config.total_timeout_s
-        ends_at = ends_at if deadline is None else min(ends_at, deadline)
-        headers = {"Accept": accept, **_authorization(key or self._key)}
-        data = None if body is None else json_bytes(body)
-        if data is not None:
-            headers["Content-Type"] = "application/json"
-        silence_s = first_byte_timeout_s or self._config.first_byte_timeout_s
-        return _Call(method, path, data, headers, silence_s, ends_at, self._begin, self._end)
+        return _Call(
+            self._begin,
+            method,
+            path,
+            None if body is None else json_bytes(body),
+            accept,
+            _bearer_token(key or self._key),
+            first_byte_timeout_s or self._config.first_byte_timeout_s,
+            ends_at if deadline is None else min(ends_at, deadline),
+        )
 
     async def _begin(self, call: "_Call") -> Answer:
         """Send a call until it is taken."""
@@ -140,58 +142,39 @@ class RemoteServer:
         while True:
             try:
                 return await self._attempt(call)
-            except _NotTakenError as not_taken:
+            except NotTakenError as not_taken:
                 failed += 1
                 left_s = call.ends_at - time.monotonic()
                 delay_s = retry_delay_s(failed, not_taken.error.retry_after_s, left_s)
                 if failed > self._config.max_retries or delay_s is None:
+                    # Without the cause, which may hold the request's headers.
                     raise not_taken.error from None
             await asyncio.sleep(delay_s)
 
-    def _end(self, answer: Answer) -> None:
-        """Nobody reads the answer any more."""
-        self._answers.discard(answer)
-        answer.close()
-
     async def _attempt(self, call: "_Call") -> Answer:
-        import aiohttp
-
-        session = self._session
-        if session is None:
+        pool, transport = self._pool, self._transport
+        if pool is None or transport is None:
             raise BackendUnavailableError(f"the connections to {self.name} are closed")
         within_s = min(call.silence_s, call.ends_at - time.monotonic())
-        deadline = Deadline(time.monotonic() + within_s)
         try:
-            with deadline:
-                response = await session.request(
-                    call.method,
-                    self._config.url + call.path,
-                    data=call.data,
-                    headers=call.headers,
-                    allow_redirects=False,
-                    proxy=self._proxy,
-                )
-        except (aiohttp.ClientError, OSError) as error:
-            if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ClientError):
-                raise too_late(self.name, max(0.0, within_s), has_begun=False) from None
-            lost = lost_before_answer(self.name, error)
-            # Without the cause, which holds the request's headers.
-            raise _NotTakenError(lost) if never_taken(error) else lost from None
-        except (AssertionError, AttributeError, RuntimeError):
-            # So aiohttp tells, in words that differ by version, that the pool was closed under a request that had no connection yet.
-            if not session.closed:
-                raise
-            raise BackendUnavailableError(f"the connections to {self.name} are closed") from None
-        finally:
-            deadline.drop()
-        answer = Answer(response, self.name, call.path, self._config, call.ends_at, call.silence_s, self.refusal)
-        self._answers.add(answer)
-        if response.status == 200 and response.headers.get("Content-Encoding", "identity") == "identity":
-            return answer
+            connection = await pool.acquire(within_s)
+        except TimeoutError:
+            raise too_late(self.name, max(0.0, within_s), has_begun=False) from None
+        patience = Patience(
+            self.name, call.silence_s, self._config.between_chunks_timeout_s, call.ends_at, connection.fail
+        )
+        answer = Answer(connection, pool.release, patience, self.name, call.path, self.refusal)
         try:
-            raise await self._bad_answer(response.status, answer, call)
-        finally:
-            self._end(answer)
+            patience.begin_wait()
+            await connection.ask(call.head(transport), call.data)
+            patience.end_wait()
+            status = connection.status
+            if status == 200 and connection.headers.get(b"content-encoding", b"identity") == b"identity":
+                return answer
+            raise await self._bad_answer(status, answer, call)
+        except BaseException:
+            answer.close()
+            raise
 
     async def _bad_answer(self, status: int, answer: Answer, call: "_Call") -> Exception:
         """What an answer means that is no good."""
@@ -201,10 +184,11 @@ class RemoteServer:
         # The status says enough where the words are too many or break off.
         with contextlib.suppress(HitchpostError):
             said = error_in_body(await answer.read(MAX_ERROR_BYTES))
-        if said is not None:
-            said = _without_key(said, call.headers.get("Authorization", "").removeprefix("Bearer "))
+        if said is not None and call.token:
+            # Some servers quote the key that they refuse.
+            said = replace(said, message=said.message.replace(call.token, "…"))
         meant = self.refusal(status, said, call.path, retry_after_s(answer.headers))
-        return _NotTakenError(meant) if status in RETRIED_STATUSES and meant.is_retryable else meant
+        return NotTakenError(meant) if status in RETRIED_STATUSES and meant.is_retryable else meant
 
     def refusal(
         self, status: int, error: ServerError | None, what: str = "", wait_s: float | None = None
@@ -224,37 +208,50 @@ class RemoteServer:
         return meant
 
 
-@dataclass(slots=True)
 class _Call:
     """A request as it goes out, as often as it must; its block is the time in which its answer is read."""
 
-    method: str
-    path: str
-    data: bytes | None
-    headers: Mapping[str, str] = field(repr=False)
-    silence_s: float
-    ends_at: float
-    begin: Callable[["_Call"], Awaitable[Answer]]
-    end: Callable[[Answer], None]
-    answer: Answer | None = None
+    __slots__ = ("_answer", "_begin", "accept", "data", "ends_at", "method", "path", "silence_s", "token")
+
+    def __init__(
+        self,
+        begin: Callable[["_Call"], Awaitable[Answer]],
+        method: str,
+        path: str,
+        data: bytes | None,
+        accept: str,
+        token: str,
+        silence_s: float,
+        ends_at: float,
+    ) -> None:
+        self._begin = begin
+        self._answer: Answer | None = None
+        self.method = method
+        self.path = path
+        self.data = data
+        self.accept = accept
+        self.token = token
+        self.silence_s = silence_s
+        self.ends_at = ends_at
+
+    def head(self, transport: "Transport") -> bytes:
+        """The request without its body."""
+        token = f"Authorization: Bearer {self.token}\r\n" if self.token else ""
+        form = "" if self.data is None else f"Content-Type: application/json\r\nContent-Length: {len(self.data)}\r\n"
+        return (
+            f"{self.method} {transport.target(self.path)} HTTP/1.1\r\n{transport.headers}"
+            f"Accept: {self.accept}\r\n{token}{form}\r\n"
+        ).encode()
 
     async def __aenter__(self) -> Answer:
-        self.answer = await self.begin(self)
-        return self.answer
+        self._answer = await self._begin(self)
+        return self._answer
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.answer is not None:
-            self.end(self.answer)
-
-
-class _NotTakenError(Exception):
-    """An attempt that the server did not take, and that may be repeated."""
-
-    def __init__(self, error: HitchpostError) -> None:
-        super().__init__(error.message)
-        self.error = error
+        if self._answer is not None:
+            self._answer.close()
 
 
 def json_bytes(body: Any) -> bytes:
@@ -265,18 +262,11 @@ def json_bytes(body: Any) -> bytes:
         return json.dumps(body).encode()
 
 
-def _without_key(error: ServerError, key: str) -> ServerError:
-    """Some servers quote the key that they refuse."""
-    return replace(error, message=error.message.replace(key, "…")) if key else error
-
-
-def _authorization(key: SecretStr | None) -> dict[str, str]:
+def _bearer_token(key: SecretStr | None) -> str:
     text = key.get_secret_value().strip() if key is not None else ""
-    if not text:
-        return {}
     if not (text.isascii() and text.isprintable()):
         raise UnauthenticatedError("the key holds characters that no header may hold")
-    return {"Authorization": f"Bearer {text}"}
+    return text
 
 
 __all__ = ["ReadError", "RemoteServer", "json_bytes"]

@@ -1,123 +1,200 @@
-"""The pool of connections to one server: TLS, proxies, limits, and what its failures mean. aiohttp is imported when a pool is opened."""
+"""How a connection to a server is made: names, TLS and proxies, and what it means where that fails."""
 
+import asyncio
+import base64
 import errno
+import socket
 import ssl
-from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from urllib.parse import unquote
 from urllib.request import getproxies, proxy_bypass
 
-from hitchpost.errors import BackendUnavailableError, BadBackendAnswerError, HitchpostError
+from aiohappyeyeballs import start_connection
+from yarl import URL
+
+from hitchpost import __version__
+from hitchpost.errors import BackendUnavailableError, HitchpostError
 from hitchpost.remote.config import RemoteConfig
+from hitchpost.remote.connection import Connection
+from hitchpost.remote.retries import NotTakenError
 
-if TYPE_CHECKING:
-    import aiohttp
-
-
-def open_session(config: RemoteConfig, tls: ssl.SSLContext | bool) -> "aiohttp.ClientSession":
-    """A session that sends no cookies, follows nothing, inflates nothing, and takes no time limits but that of connecting."""
-    import aiohttp
-
-    from hitchpost import __version__
-
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=config.max_connections, ssl=tls),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        # An answer that is inflated on the way in can be a thousand times what came over the wire.
-        headers={"Accept-Encoding": "identity", "User-Agent": f"hitchpost/{__version__}"},
-        auto_decompress=False,
-        timeout=aiohttp.ClientTimeout(total=None, connect=config.connect_timeout_s),
-    )
+_NEXT_ADDRESS_AFTER_S = 0.25
+"""Between two tries of a name's addresses (RFC 8305)."""
 
 
-def tls_context(config: RemoteConfig) -> ssl.SSLContext | bool:
-    """How the server's certificate is checked; reads files.
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """An HTTP proxy; `authorization` is the value of its header, and a secret."""
+
+    url: URL
+    authorization: str
+
+    @property
+    def header(self) -> str:
+        """The line of a request's head that it wants to see, if any."""
+        return f"Proxy-Authorization: {self.authorization}\r\n" if self.authorization else ""
+
+
+class Transport:
+    """The way to one server.
+
+    Args:
+        config: where the server is, and what vouches for it.
+        name: what messages call it.
 
     Raises:
-        BackendUnavailableError: `tls_ca_file` can't be read.
+        BackendUnavailableError: `tls_ca_file` can't be read. Reads files: made in a thread.
     """
-    if not config.tls_verify:
-        return False
-    if config.tls_ca_file is None:
-        return True
-    try:
-        context = ssl.create_default_context()
-        context.load_verify_locations(cafile=config.tls_ca_file.expanduser())
-    except (OSError, ssl.SSLError) as error:
-        message = "tls_ca_file holds no certificates that can be read"
-        raise BackendUnavailableError(message, is_permanent=True) from error
-    return context
+
+    def __init__(self, config: RemoteConfig, name: str) -> None:
+        self._name = name
+        self._base = config.url
+        self._url = URL(config.url)
+        self._proxy = find_proxy(self._url)
+        # Made also where it is not used yet: what it needs must not be missing on the day that it is.
+        tls = tls_context(config)
+        self._tls = tls if self._url.scheme == "https" else None
+        self._proxy_tls = ssl.create_default_context() if self._proxy and self._proxy.url.scheme == "https" else None
+        # A proxy forwards what is asked in the clear, and else sees nothing of it.
+        self._is_forwarded = self._proxy is not None and self._tls is None
+        self._prefix = str(self._url.origin()) if self._is_forwarded else ""
+        # An answer that is inflated on the way in can be a thousand times what came over the wire.
+        self.headers = f"Host: {self._url.host_port_subcomponent}\r\nUser-Agent: hitchpost/{__version__}\r\nAccept-Encoding: identity\r\n"
+        """Lines of each request's head."""
+        if self._is_forwarded and self._proxy is not None:
+            self.headers += self._proxy.header
+
+    def target(self, path: str) -> str:
+        """What a request for `path` below the server's url names in its first line."""
+        return self._prefix + _raw_path(f"{self._base}{path}")
+
+    async def connect(self, lost: Callable[[Connection], None]) -> Connection:
+        """A connection, which tells `lost` when it has ended.
+
+        Raises:
+            NotTakenError: nobody is there at present.
+            BackendUnavailableError: the certificate is not trusted, or the proxy refuses.
+        """
+        try:
+            if self._proxy is None:
+                return await self._open(self._url, self._tls, lost)
+            if self._is_forwarded:
+                return await self._open(self._proxy.url, self._proxy_tls, lost)
+            return await self._open_through(self._proxy, lost)
+        except ssl.SSLError:
+            message = f"the certificate of {self._name} is not trusted, or its url is no https one; tls_ca_file names authorities of your own"
+            raise BackendUnavailableError(message) from None
+        except TimeoutError:
+            raise
+        except OSError as error:
+            raise NotTakenError(self._unreachable(error)) from None
+
+    async def _open(self, to: URL, tls: ssl.SSLContext | None, lost: Callable[[Connection], None]) -> Connection:
+        loop = asyncio.get_running_loop()
+        assert to.raw_host is not None
+        addresses = await loop.getaddrinfo(to.raw_host, to.port, type=socket.SOCK_STREAM)
+        connected = await start_connection(addresses, happy_eyeballs_delay=_NEXT_ADDRESS_AFTER_S)
+        try:
+            _, connection = await loop.create_connection(
+                lambda: Connection(self._name, lost),
+                sock=connected,
+                ssl=tls,
+                server_hostname=to.raw_host if tls is not None else None,
+            )
+        except BaseException:
+            connected.close()
+            raise
+        return connection
+
+    async def _open_through(self, proxy: Proxy, lost: Callable[[Connection], None]) -> Connection:
+        """A tunnel through the proxy, with TLS to the server inside it."""
+        outer = await self._open(proxy.url, self._proxy_tls, lambda connection: None)
+        try:
+            there = f"{self._url.host_subcomponent}:{self._url.port}"
+            with suppress(HitchpostError, NotTakenError):
+                await outer.ask(f"CONNECT {there} HTTP/1.1\r\nHost: {there}\r\n{proxy.header}\r\n".encode())
+            if outer.status != 200:
+                raise self._refused_by_proxy()
+            inner = Connection(self._name, lost)
+            assert self._tls is not None
+            over = await asyncio.get_running_loop().start_tls(
+                outer.transport, inner, self._tls, server_hostname=self._url.raw_host
+            )
+            assert over is not None
+            inner.connection_made(over)
+        except BaseException:
+            outer.abort()
+            raise
+        return inner
+
+    def _unreachable(self, error: OSError) -> BackendUnavailableError:
+        if self._proxy is not None:
+            return self._refused_by_proxy()
+        is_nameless = isinstance(error, socket.gaierror)
+        because = ": nobody knows its host's name" if is_nameless else _REASONS.get(error.errno or 0, "")
+        return BackendUnavailableError(f"{self._name} can't be reached at its configured url{because}")
+
+    def _refused_by_proxy(self) -> BackendUnavailableError:
+        message = f"the proxy that the environment names for {self._name} does not let it be reached"
+        return BackendUnavailableError(message)
 
 
-def find_proxy(url: str) -> str | None:
-    """The proxy that the environment names for `url`, by `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy`; may hold a password.
-
-    Asked once and not at each request, unlike by aiohttp's `trust_env`, which besides takes passwords from `~/.netrc`.
-    """
-    parts = urlsplit(url)
-    proxies = getproxies()
-    proxy = proxies.get(parts.scheme) or proxies.get("all")
-    if not proxy or proxy_bypass(parts.netloc):
-        return None
-    return proxy if "://" in proxy else f"http://{proxy}"
+@lru_cache(maxsize=64)
+def _raw_path(url: str) -> str:
+    return URL(url).raw_path_qs
 
 
-_CONNECT_ERRORS = {
+_REASONS = {
     errno.ECONNREFUSED: ": nobody listens there",
     errno.EHOSTUNREACH: ": there is no way to its host",
     errno.ENETUNREACH: ": there is no way to its network",
 }
 
 
-def lost_before_answer(name: str, error: Exception) -> HitchpostError:
-    """The error that a request without an answer means."""
-    import aiohttp
+def tls_context(config: RemoteConfig) -> ssl.SSLContext:
+    """How the server's certificate is checked.
 
-    if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return BackendUnavailableError(f"{name} could not be connected with in time, at its configured url")
-    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
-        return BackendUnavailableError(
-            f"the certificate of {name} is not trusted, or its url is no https one; tls_ca_file names authorities of your own"
-        )
-    if isinstance(error, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
-        return BackendUnavailableError(f"the proxy that the environment names for {name} does not let it be reached")
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return BackendUnavailableError(f"{name} can't be reached at its configured url: nobody knows its host's name")
-    if isinstance(error, aiohttp.ClientConnectorError):
-        because = _CONNECT_ERRORS.get(error.os_error.errno or 0, "")
-        return BackendUnavailableError(f"{name} can't be reached at its configured url{because}")
-    if isinstance(error, aiohttp.ClientResponseError):
-        return BadBackendAnswerError(f"{name} answered something that is no HTTP")
-    return BackendUnavailableError(f"{name} ended the connection before its answer")
+    Raises:
+        BackendUnavailableError: `tls_ca_file` can't be read.
+    """
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    if not config.tls_verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    elif config.tls_ca_file is not None:
+        try:
+            context.load_verify_locations(cafile=config.tls_ca_file.expanduser())
+        except (OSError, ssl.SSLError) as error:
+            message = "tls_ca_file holds no certificates that can be read"
+            raise BackendUnavailableError(message, is_permanent=True) from error
+    return context
 
 
-def never_taken(error: Exception) -> bool:
-    """Whether the server can't have begun an answer: there was no connection, or it ended before the first byte."""
-    import aiohttp
+def find_proxy(url: URL) -> Proxy | None:
+    """The proxy that the environment names for `url`, by `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy`.
 
-    if isinstance(error, aiohttp.ClientSSLError | aiohttp.ConnectionTimeoutError):
-        return False
-    return isinstance(error, aiohttp.ClientConnectorError | aiohttp.ServerDisconnectedError | ConnectionResetError)
+    Raises:
+        BackendUnavailableError: it is of a kind that is not spoken, such as SOCKS.
+    """
+    proxies = getproxies()
+    text = proxies.get(url.scheme) or proxies.get("all")
+    if not text or proxy_bypass(url.host_port_subcomponent or ""):
+        return None
+    try:
+        proxy = URL(text if "://" in text else f"http://{text}")
+    except ValueError:
+        proxy = URL()
+    if proxy.scheme not in ("http", "https") or not proxy.raw_host:
+        message = "the environment names a proxy that is no HTTP proxy; no_proxy excepts servers from it"
+        raise BackendUnavailableError(message, is_permanent=True)
+    if proxy.raw_user is None and proxy.raw_password is None:
+        return Proxy(proxy, "")
+    pair = f"{unquote(proxy.raw_user or '')}:{unquote(proxy.raw_password or '')}"
+    return Proxy(proxy.with_user(None), f"Basic {base64.b64encode(pair.encode()).decode()}")
 
 
-def is_lost(error: Exception) -> bool:
-    """Whether the connection broke in the middle of an answer."""
-    import aiohttp
-
-    # aiohttp raises RuntimeError where the connection was gone before anybody waited for it, as when the pool is closed.
-    return isinstance(error, aiohttp.ClientError | OSError | RuntimeError)
-
-
-def lost_in_answer(name: str) -> HitchpostError:
-    """The error that an answer without an end means."""
-    return BadBackendAnswerError(f"the connection to {name} broke in the middle of an answer")
-
-
-__all__ = [
-    "find_proxy",
-    "is_lost",
-    "lost_before_answer",
-    "lost_in_answer",
-    "never_taken",
-    "open_session",
-    "tls_context",
-]
+__all__ = ["Proxy", "Transport", "find_proxy", "tls_context"]

@@ -119,6 +119,7 @@ class ProviderPackage:
             package=self.package,
             env_name=self.package.removeprefix("hitchpost_").upper(),
             prefix="".join(word.capitalize() for word in re.split("[-_]", self.name)),
+            hitchpost="hitchpost[remote]" if self.is_remote else "hitchpost",
             hitchpost_versions=f">={major}.{minor},<{major}.{int(minor) + 1}",
         )
         target = folder / path
