@@ -1,124 +1,86 @@
-"""The fake is held against botocore: its answers have the shapes of the service's model, and its messages the right encoding."""
+"""The fake is held against botocore: it can't say what the services' description lacks, and its messages have the right encoding."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 
-import botocore.session
 import pytest
 from aiohttp import ClientSession
 from botocore.eventstream import ChecksumMismatch, EventStreamBuffer
-from botocore.model import Shape
 
 from tests.bedrock.conftest import LLAMA
 from tests.fakes.bedrock import frames
 from tests.fakes.bedrock.server import FakeBedrock
+from tests.fakes.bedrock.shapes import CONVERSE_STREAM, INVOKE_STREAM, NotOfTheService, checked
 
 AUTHORIZATION = {
     "Authorization": "AWS4-HMAC-SHA256 Credential=AKIAX/20261121/us-east-1/bedrock/aws4_request, Signature=x"
 }
 TOOLS = {"tools": [{"toolSpec": {"name": "get_weather", "inputSchema": {"json": {}}}}]}
-TEXTS = ["Hi", "think", "weather in Oslo", "forbidden"]
-UNLISTED = {"INFERENCE_PROFILE"}
-"""Values that the service sends and its model doesn't list."""
 GUARD = {"guardrailIdentifier": "g", "guardrailVersion": "1", "trace": "enabled"}
 
 
-def shape_of(service: str, operation: str) -> Shape:
-    model = botocore.session.get_session().get_service_model(service).operation_model(operation)
-    assert model.output_shape is not None
-    return model.output_shape
-
-
-def problems(shape: Any, value: Any, path: str = "answer") -> Iterator[str]:
-    """Where a value differs from a shape: members that must be there, that aren't known, or that have another type."""
-    match shape.type_name:
-        case "structure":
-            if not isinstance(value, dict):
-                yield f"{path} is no structure"
-                return
-            if getattr(shape, "is_document_type", False):
-                return
-            names = {member.serialization.get("name", name): name for name, member in shape.members.items()}
-            yield from (f"{path}.{name} is missing" for name in shape.required_members if name not in value)
-            yield from (f"{path}.{name} is unknown" for name in value if name not in names)
-            for name in set(value) & set(names):
-                yield from problems(shape.members[names[name]], value[name], f"{path}.{name}")
-        case "list":
-            for number, item in enumerate(value):
-                yield from problems(shape.member, item, f"{path}[{number}]")
-        case "map":
-            for key, item in value.items():
-                yield from problems(shape.value, item, f"{path}[{key}]")
-        case "string":
-            if not isinstance(value, str) or (shape.enum and value not in {*shape.enum, *UNLISTED}):
-                yield f"{path} is {value!r}"
-        case "integer" | "long":
-            if type(value) is not int:
-                yield f"{path} is {value!r}"
-        case "boolean":
-            if type(value) is not bool:
-                yield f"{path} is {value!r}"
-
-
-async def asked(fake: FakeBedrock, path: str, body: Any = None) -> Any:
-    async with ClientSession(headers=AUTHORIZATION) as session:
-        verb = "GET" if body is None else "POST"
-        async with session.request(verb, fake.url + path, json=body) as response:
-            assert response.status == 200, await response.text()
-            return await response.read() if response.content_type.endswith("stream") else await response.json()
-
-
-def body_of(text: str) -> dict[str, Any]:
-    messages = [{"role": "user", "content": [{"text": text}]}]
-    return {"messages": messages, "toolConfig": TOOLS, "guardrailConfig": GUARD}
-
-
-@pytest.mark.parametrize("text", TEXTS)
-async def test_whole_answers_have_the_services_shape(fake: FakeBedrock, text: str) -> None:
-    answer = await asked(fake, f"/model/{LLAMA.replace(':', '%3A')}/converse", body_of(text))
-
-    assert list(problems(shape_of("bedrock-runtime", "Converse"), answer)) == []
-
-
-@pytest.mark.parametrize("text", TEXTS)
-async def test_streams_have_the_services_shape(fake: FakeBedrock, text: str) -> None:
-    data = await asked(fake, f"/model/{LLAMA.replace(':', '%3A')}/converse-stream", body_of(text))
+@pytest.mark.parametrize("text", ["Hi", "think", "weather in Oslo", "forbidden"])
+async def test_stream_begins_and_ends_as_the_services_and_is_padded(fake: FakeBedrock, text: str) -> None:
+    body = {
+        "messages": [{"role": "user", "content": [{"text": text}]}], "toolConfig": TOOLS, "guardrailConfig": GUARD
+    }  # fmt: skip
+    path = f"/model/{LLAMA.replace(':', '%3A')}/converse-stream"
+    async with ClientSession(headers=AUTHORIZATION) as session, session.post(fake.url + path, json=body) as response:
+        data = await response.read()
 
     buffer = EventStreamBuffer()
     buffer.add_data(data)
-    events = shape_of("bedrock-runtime", "ConverseStream").members["stream"].members  # type: ignore[attr-defined]
-    kinds, found = [], []
-    for message in buffer:
-        kind, payload = message.headers[":event-type"], json.loads(message.payload)
-        kinds.append(kind)
-        assert payload.pop("p").isalpha()
-        if kind in events:
-            found += list(problems(events[kind], payload, kind))
-    assert found == []
+    messages = list(buffer)
+    kinds = [message.headers[":event-type"] for message in messages]
     assert (kinds[0], kinds[-2:]) == ("messageStart", ["messageStop", "metadata"])
+    assert all(json.loads(message.payload)["p"].isalpha() for message in messages)
+
+
+METRICS = {"latencyMs": 1}
+USAGE = {"inputTokens": 1, "outputTokens": 1, "totalTokens": 2}
 
 
 @pytest.mark.parametrize(
-    ("path", "operation"),
-    [("/foundation-models", "ListFoundationModels"), ("/inference-profiles", "ListInferenceProfiles")],
+    ("say", "why"),
+    [
+        (lambda: CONVERSE_STREAM.event("messageBegin", {}), "has no event messageBegin"),
+        (lambda: CONVERSE_STREAM.event("chunk", {"bytes": ""}), "ConverseStream has no event chunk"),
+        (lambda: CONVERSE_STREAM.event("throttlingException", {"message": "x"}), "has no event throttlingException"),
+        (lambda: CONVERSE_STREAM.exception("modelTimeoutException", "x"), "has no exception modelTimeoutException"),
+        (lambda: CONVERSE_STREAM.exception("messageStart", "x"), "has no exception messageStart"),
+        (lambda: CONVERSE_STREAM.event("messageStart", {}), r"messageStart\.role is missing"),
+        (lambda: CONVERSE_STREAM.event("messageStart", {"role": "tool"}), r"messageStart\.role is 'tool'"),
+        (
+            lambda: CONVERSE_STREAM.event("messageStop", {"stopReason": "end_turn", "why": 1}),
+            r"messageStop\.why is unkn",
+        ),
+        (lambda: delta({"text": 1}), r"delta\.text is 1"),
+        (lambda: delta({"text": "x", "toolUse": {"input": ""}}), r"delta has 2 members of which one"),
+        (lambda: delta({"thought": "x"}), r"delta\.thought is unknown"),
+        (lambda: INVOKE_STREAM.event("chunk", {"bytes": "no Base64!"}), r"chunk\.bytes is no Base64"),
+        (lambda: converse(metrics=METRICS), r"Converse\.usage is missing"),
+        (lambda: converse(usage=USAGE, metrics=METRICS, surprise=1), r"Converse\.surprise is unknown"),
+    ],
 )
-async def test_lists_have_the_services_shape(fake: FakeBedrock, path: str, operation: str) -> None:
-    answer = await asked(fake, path)
+def test_what_the_service_could_not_say_is_refused(say: Callable[[], Any], why: str) -> None:
+    with pytest.raises(NotOfTheService, match=why):
+        say()
 
-    assert list(problems(shape_of("bedrock", operation), answer)) == []
+
+def delta(value: dict[str, Any]) -> bytes:
+    return CONVERSE_STREAM.event("contentBlockDelta", {"contentBlockIndex": 0, "delta": value})
 
 
-def test_check_finds_what_is_wrong() -> None:
-    wrong = {"output": {"message": {"role": "nobody"}}, "stopReason": "x", "usage": {}, "surprise": 1}
+def converse(**members: Any) -> dict[str, Any]:
+    output = {"message": {"role": "assistant", "content": [{"text": "x"}]}}
+    return checked("bedrock-runtime", "Converse", {"output": output, "stopReason": "end_turn", **members})
 
-    found = set(problems(shape_of("bedrock-runtime", "Converse"), wrong))
 
-    assert {
-        "answer.surprise is unknown",
-        "answer.metrics is missing",
-        "answer.output.message.role is 'nobody'",
-    } <= found
+def test_what_the_service_can_say_is_passed() -> None:
+    assert converse(usage=USAGE, metrics=METRICS)["usage"] == USAGE
+    assert delta({"reasoningContent": {"redactedContent": "c2ln"}})
+    assert INVOKE_STREAM.exception("modelTimeoutException", "x")
 
 
 def test_messages_are_what_botocore_decodes() -> None:

@@ -31,6 +31,7 @@ from tests.bedrock.conftest import MakeProvider, asking, keys_of
 from tests.fakes.bedrock import frames
 from tests.fakes.bedrock.rules import Refused
 from tests.fakes.bedrock.server import Answer, FakeBedrock
+from tests.fakes.bedrock.shapes import CONVERSE_STREAM
 from tests.plugged import chat, until
 from tests.remote.raw_server import RawServer, answered
 
@@ -135,7 +136,7 @@ IN_STREAM = [
 async def test_errors_in_the_middle_of_a_stream_come_after_its_text(
     provider: BedrockInference, fake: FakeBedrock, code: str, expected: type[HitchpostError]
 ) -> None:
-    fake.in_stream = frames.exception(code, "that was it")
+    fake.in_stream = CONVERSE_STREAM.exception(code, "that was it")
 
     async with aclosing(provider.stream_chat_completion(chat(text=COUNT), asking())) as events:  # type: ignore[type-var]
         texts = [(await anext(events)).text, (await anext(events)).text]
@@ -146,7 +147,7 @@ async def test_errors_in_the_middle_of_a_stream_come_after_its_text(
     assert texts == ["one", " two"]
 
 
-GOOD = frames.event("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": "x"}})
+GOOD = CONVERSE_STREAM.event("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": "x"}})
 BROKEN = {
     "ends without its end": b"",
     "ends within a message": GOOD[:-7],
@@ -165,7 +166,7 @@ BROKEN = {
         {":event-type": "contentBlockDelta", ":message-type": "event"}, b'{"delta":{"text":"\xc3"}}'
     ),
     "ends for an unknown reason": frames.event("messageStop", {"stopReason": "boredom"}),
-    "ends as the model failed": frames.event("messageStop", {"stopReason": "malformed_model_output"}),
+    "ends as the model failed": CONVERSE_STREAM.event("messageStop", {"stopReason": "malformed_model_output"}),
 }
 
 

@@ -1,4 +1,7 @@
-"""Messages in the encoding `application/vnd.amazon.eventstream`: big-endian lengths, headers, payload, and two checksums."""
+"""Messages in the encoding `application/vnd.amazon.eventstream`: big-endian lengths, headers, payload, and two checksums.
+
+botocore, which the provider decodes them with, has no encoder; what may stand in them is the matter of `shapes`.
+"""
 
 import json
 import random
@@ -18,10 +21,10 @@ def event(kind: str, payload: dict[str, Any]) -> bytes:
     return frame(headers, json.dumps(padded).encode())
 
 
-def exception(kind: str, text: str) -> bytes:
+def exception(kind: str, payload: dict[str, Any]) -> bytes:
     """An error in the middle of a stream."""
     headers = {":exception-type": kind, ":content-type": "application/json", ":message-type": "exception"}
-    return frame(headers, json.dumps({"message": text}).encode())
+    return frame(headers, json.dumps(payload).encode())
 
 
 def frame(headers: dict[str, str], payload: bytes) -> bytes:

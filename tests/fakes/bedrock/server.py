@@ -1,12 +1,14 @@
-"""A server that speaks as Amazon Bedrock does: both services, over plain HTTP. It shares no code with the provider."""
+"""A server that speaks as Amazon Bedrock does: both services, over plain HTTP. It shares no code with the provider.
+
+What it answers is held against botocore's description of the services, so it can't have members or events that they lack.
+"""
 
 import asyncio
 import base64
 import json
 import re
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from typing import Any, Self
 from urllib.parse import unquote
 
@@ -15,6 +17,8 @@ from aiohttp import web
 from tests.fakes.bedrock import frames, speech
 from tests.fakes.bedrock.listing import PAGE_SIZE, PROFILES, SUMMARIES
 from tests.fakes.bedrock.rules import ON_DEMAND, Refused, check_conversation, invalid
+from tests.fakes.bedrock.shapes import CONVERSE_STREAM, INVOKE_STREAM, checked
+from tests.fakes.mid_answer import MidAnswerFaults
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 SHOWN_EVENTS = 3
@@ -22,7 +26,7 @@ SHOWN_EVENTS = 3
 GOOD_KEYS = re.compile(r"AKIA\w+|ASIA\w+")
 
 
-class FakeBedrock:
+class FakeBedrock(MidAnswerFaults):
     """Running within its context, at `url`.
 
     What a test may set: `refusals`, the next of which each inference request gets; `answering`, which answers in place of the service;
@@ -30,11 +34,11 @@ class FakeBedrock:
     """
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        super().__init__()
         self._tls = tls
         self._transports: set[asyncio.Transport] = set()
         self.port = 0
         self.running = 0
-        self.stalled = 0
         self.requests: list[tuple[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.refusals: list[Refused] = []
@@ -42,7 +46,6 @@ class FakeBedrock:
         self.answering: Answer | None = None
         self.in_stream: bytes | None = None
         self.may_list = True
-        self._in_mid_answer: Callable[[web.Request], Awaitable[None]] | None = None
 
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=2**26)
@@ -65,40 +68,6 @@ class FakeBedrock:
             # A TLS connection would wait for the farewell of a client that has shut its socket.
             transport.abort()
         await asyncio.sleep(0)
-
-    # --- faults ---
-
-    @asynccontextmanager
-    async def stall(self) -> AsyncIterator[None]:
-        """Within it, answers stop in their middle and say nothing more."""
-
-        async def wait(request: web.Request) -> None:
-            self.stalled += 1
-            try:
-                await asyncio.Event().wait()
-            finally:
-                self.stalled -= 1
-
-        self._in_mid_answer = wait
-        yield
-        self._in_mid_answer = None
-
-    @asynccontextmanager
-    async def cut(self) -> AsyncIterator[None]:
-        """Within it, connections break in the middle of answers."""
-
-        async def abort(request: web.Request) -> None:
-            if request.transport is not None:
-                request.transport.abort()
-            raise ConnectionResetError
-
-        self._in_mid_answer = abort
-        yield
-        self._in_mid_answer = None
-
-    async def _mid_answer(self, request: web.Request) -> None:
-        if self._in_mid_answer is not None:
-            await self._in_mid_answer(request)
 
     # --- routing, on the path as it was sent ---
 
@@ -149,7 +118,7 @@ class FakeBedrock:
             text = "User: arn:aws:iam::123456789012:user/ann is not authorized to perform: bedrock:ListFoundationModels"
             raise Refused(403, "AccessDeniedException", text)
         if path == "/foundation-models":
-            return web.json_response({"modelSummaries": SUMMARIES})
+            return web.json_response(checked("bedrock", "ListFoundationModels", {"modelSummaries": SUMMARIES}))
         if path != "/inference-profiles":
             raise Refused(404, "ResourceNotFoundException", "no such thing")
         wanted = [profile for profile in PROFILES if profile["type"] == request.query.get("type", "SYSTEM_DEFINED")]
@@ -157,7 +126,7 @@ class FakeBedrock:
         page: dict[str, Any] = {"inferenceProfileSummaries": wanted[start : start + PAGE_SIZE]}
         if start + PAGE_SIZE < len(wanted):
             page["nextToken"] = str(start + PAGE_SIZE)
-        return web.json_response(page)
+        return web.json_response(checked("bedrock", "ListInferenceProfiles", page))
 
     # --- models ---
 
@@ -178,21 +147,19 @@ class FakeBedrock:
                     raise invalid("The model is unsupported for streaming")
                 return await self._send_events(request, converse_events(body, caller))
             case "invoke" if "embed" in base:
-                await self._mid_answer(request)
+                await self.meet_fault(request)
                 return embedding_answer(base, body)
             case "invoke":
-                await self._mid_answer(request)
+                await self.meet_fault(request)
                 return web.json_response(generation(body))
             case "invoke-with-response-stream":
-                chunks = [json.dumps(chunk).encode() for chunk in generation_chunks(body)]
-                return await self._send_events(
-                    request, [("chunk", {"bytes": base64.b64encode(chunk).decode()}) for chunk in chunks]
-                )
+                chunks = [base64.b64encode(json.dumps(chunk).encode()).decode() for chunk in generation_chunks(body)]
+                return await self._send_events(request, [INVOKE_STREAM.event("chunk", {"bytes": c}) for c in chunks])
         raise Refused(404, "UnknownOperationException", "")
 
     async def _converse(self, request: web.Request, body: dict[str, Any], caller: str) -> web.Response:
         blocks, reason = answer_of(body, caller)
-        await self._mid_answer(request)
+        await self.meet_fault(request)
         whole: dict[str, Any] = {
             "output": {"message": {"role": "assistant", "content": blocks}},
             "stopReason": reason,
@@ -201,25 +168,25 @@ class FakeBedrock:
         }
         if body.get("guardrailConfig", {}).get("trace") == "enabled":
             whole["trace"] = TRACE
-        return web.json_response(whole)
+        return web.json_response(checked("bedrock-runtime", "Converse", whole))
 
-    async def _send_events(self, request: web.Request, events: list[tuple[str, dict[str, Any]]]) -> web.StreamResponse:
+    async def _send_events(self, request: web.Request, messages: list[bytes]) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "application/vnd.amazon.eventstream"})
         await response.prepare(request)
         held = b""
-        for number, (kind, payload) in enumerate(events):
+        for number, message in enumerate(messages):
             if number == SHOWN_EVENTS:
-                await self._mid_answer(request)
+                await self.meet_fault(request)
                 if self.in_stream is not None:
                     await response.write(held + self.in_stream)
                     await response.write_eof()
                     return response
             # Pieces end anywhere: within a message, or after two of them.
-            held += frames.event(kind, payload)
+            held += message
             middle = len(held) // 2
             await response.write(held[:middle])
             held = held[middle:]
-        await self._mid_answer(request)
+        await self.meet_fault(request)
         await response.write(held)
         await response.write_eof()
         return response
@@ -255,15 +222,16 @@ def usage_of(body: dict[str, Any], blocks: list[dict[str, Any]]) -> dict[str, in
     return {"inputTokens": asked, "outputTokens": made, "totalTokens": asked + made}
 
 
-def converse_events(body: dict[str, Any], caller: str) -> list[tuple[str, dict[str, Any]]]:
+def converse_events(body: dict[str, Any], caller: str) -> list[bytes]:
     blocks, reason = answer_of(body, caller)
-    events: list[tuple[str, dict[str, Any]]] = [("messageStart", {"role": "assistant"})]
+    event = CONVERSE_STREAM.event
+    messages = [event("messageStart", {"role": "assistant"})]
     for index, block in enumerate(blocks):
         deltas: list[dict[str, Any]] = []
         if "toolUse" in block:
             use = block["toolUse"]
             start = {"toolUse": {"toolUseId": use["toolUseId"], "name": use["name"]}}
-            events.append(("contentBlockStart", {"contentBlockIndex": index, "start": start}))
+            messages.append(event("contentBlockStart", {"contentBlockIndex": index, "start": start}))
             text = json.dumps(use["input"])
             deltas = [{"toolUse": {"input": piece}} for piece in ("", text[:5], text[5:])]
         elif "reasoningContent" in block:
@@ -272,12 +240,14 @@ def converse_events(body: dict[str, Any], caller: str) -> list[tuple[str, dict[s
             deltas += [{"reasoningContent": {"signature": thought["signature"]}}]
         else:
             deltas = [{"text": token} for token in speech.tokens_of(block["text"])]
-        events += [("contentBlockDelta", {"contentBlockIndex": index, "delta": delta}) for delta in deltas]
-        events += [("somethingNew", {"a": 1}), ("contentBlockStop", {"contentBlockIndex": index})]
+        messages += [event("contentBlockDelta", {"contentBlockIndex": index, "delta": delta}) for delta in deltas]
+        # A newer service may send what nobody knows yet.
+        messages.append(frames.event("somethingNew", {"a": 1}))
+        messages.append(event("contentBlockStop", {"contentBlockIndex": index}))
     metadata: dict[str, Any] = {"usage": usage_of(body, blocks), "metrics": {"latencyMs": 412}}
     if body.get("guardrailConfig", {}).get("trace") == "enabled":
         metadata["trace"] = TRACE
-    return [*events, ("messageStop", {"stopReason": reason}), ("metadata", metadata)]
+    return [*messages, event("messageStop", {"stopReason": reason}), event("metadata", metadata)]
 
 
 def generation(body: dict[str, Any]) -> dict[str, Any]:

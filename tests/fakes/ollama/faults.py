@@ -2,10 +2,12 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 
 from aiohttp import web
+
+from tests.fakes.mid_answer import MidAnswerFaults
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 INFERENCE = ("/api/chat", "/api/generate", "/api/embed")
@@ -14,15 +16,14 @@ SHOWN_LINES = 2
 """After so many lines an answer stalls or breaks off."""
 
 
-class Faults:
+class Faults(MidAnswerFaults):
     """What is wrong with the server at the moment."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.split_lines = False
-        self.stalled = 0
         self._answer: Answer | None = None
         self._paths: tuple[str, ...] = ()
-        self._in_mid_answer: Callable[[web.Request], Awaitable[None]] | None = None
 
     def find(self, path: str) -> Answer | None:
         """What answers in place of the server."""
@@ -30,8 +31,8 @@ class Faults:
 
     async def in_mid_answer(self, request: web.Request, line: int | None) -> None:
         """Called before each line of a stream, and before a whole answer."""
-        if self._in_mid_answer is not None and line in (None, SHOWN_LINES):
-            await self._in_mid_answer(request)
+        if line in (None, SHOWN_LINES):
+            await self.meet_fault(request)
 
     @contextmanager
     def answering(self, answer: Answer, *paths: str) -> Iterator[None]:
@@ -42,34 +43,6 @@ class Faults:
         finally:
             self._answer = None
             self._paths = ()
-
-    @asynccontextmanager
-    async def stall(self) -> AsyncIterator[None]:
-        """Within it, answers stop in their middle and say nothing more."""
-
-        async def wait(request: web.Request) -> None:
-            self.stalled += 1
-            try:
-                await asyncio.Event().wait()
-            finally:
-                self.stalled -= 1
-
-        self._in_mid_answer = wait
-        yield
-        self._in_mid_answer = None
-
-    @asynccontextmanager
-    async def cut(self) -> AsyncIterator[None]:
-        """Within it, connections break in the middle of answers."""
-
-        async def abort(request: web.Request) -> None:
-            if request.transport is not None:
-                request.transport.abort()
-            raise ConnectionResetError
-
-        self._in_mid_answer = abort
-        yield
-        self._in_mid_answer = None
 
 
 def saying(*pieces: bytes, status: int = 200, content_type: str = "application/x-ndjson") -> Answer:
