@@ -167,6 +167,17 @@ def test_tools_keep_their_schema() -> None:
     assert request.tool_choice == api.NamedToolChoice(tool_name="g")
 
 
+@pytest.mark.parametrize("mode", ["auto", "required"])
+def test_only_the_allowed_ones_of_the_tools_are_offered(mode: str) -> None:
+    named = [{"type": "function", "function": {"name": name}} for name in ("f", "g", "h")]
+    choice = {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": [named[2], named[0]]}}
+
+    request = chat_request(tools=named, tool_choice=choice)
+
+    assert [tool.tool_name for tool in request.tools or ()] == ["f", "h"]
+    assert request.tool_choice == api.ToolChoiceMode(mode)
+
+
 @pytest.mark.parametrize(
     ("given_format", "expected"),
     [

@@ -40,7 +40,7 @@ def to_chat_request(body: wire.ChatCompletionRequest) -> api.ChatCompletionReque
         model_id=body.model,
         messages=_messages(body.messages),
         sampling_params=_sampling(body, body.max_completion_tokens or body.max_tokens),
-        tools=[_tool(tool) for tool in body.tools] if body.tools else None,
+        tools=[_tool(tool) for tool in _offered(body)] if body.tools else None,
         tool_choice=_tool_choice(body),
         response_format=_response_format(body.response_format),
         stream=body.stream,
@@ -166,16 +166,29 @@ def _tool(tool: wire.Tool) -> api.ToolDefinition:
     )
 
 
+def _offered(body: wire.ChatCompletionRequest) -> Sequence[wire.Tool]:
+    """The tools that may be called: all, or those that `tool_choice` allows."""
+    tools, choice = body.tools or (), body.tool_choice
+    if choice is None or isinstance(choice, str) or choice.type == "function":
+        return tools
+    allowed = {tool.function.name for tool in choice.allowed_tools.tools}
+    return [tool for tool in tools if tool.function.name in allowed]
+
+
 def _tool_choice(body: wire.ChatCompletionRequest) -> api.ToolChoice:
     choice = body.tool_choice
     if choice is None:
         return api.ToolChoiceMode.auto
     names = {tool.function.name for tool in body.tools or ()}
-    if isinstance(choice, wire.NamedToolChoice):
-        if choice.function.name not in names:
-            message = f"tool_choice names the function {quoted(choice.function.name)}, which tools does not have"
+    if not isinstance(choice, str):
+        named = [choice] if choice.type == "function" else choice.allowed_tools.tools
+        missing = next((tool.function.name for tool in named if tool.function.name not in names), None)
+        if missing is not None:
+            message = f"tool_choice names the function {quoted(missing)}, which tools does not have"
             raise BadRequestError(message, param="tool_choice")
-        return of_valid(api.NamedToolChoice, tool_name=choice.function.name)
+        if choice.type == "function":
+            return of_valid(api.NamedToolChoice, tool_name=choice.function.name)
+        return api.ToolChoiceMode(choice.allowed_tools.mode)
     if choice == "required" and not names:
         raise BadRequestError("tool_choice 'required' needs tools", param="tool_choice")
     return api.ToolChoiceMode(choice)

@@ -120,7 +120,23 @@ class NamedToolChoice(WireModel):
     function: FunctionName
 
 
-ToolChoice = Literal["none", "auto", "required"] | NamedToolChoice
+class AllowedTools(WireModel):
+    """Which of the tools the model may, or must, call."""
+
+    mode: Literal["auto", "required"]
+    tools: Annotated[Items[NamedToolChoice], Field(min_length=1)]
+
+
+class AllowedToolsChoice(WireModel):
+    """The model may call only some of the tools."""
+
+    type: Literal["allowed_tools"]
+    allowed_tools: AllowedTools
+
+
+ToolChoice = (
+    Literal["none", "auto", "required"] | Annotated[NamedToolChoice | AllowedToolsChoice, Field(discriminator="type")]
+)
 
 
 class TextFormat(WireModel):
@@ -234,6 +250,8 @@ class EmbeddingsRequest(WireModel):
 
 
 __all__ = [
+    "AllowedTools",
+    "AllowedToolsChoice",
     "AssistantContent",
     "AssistantMessage",
     "ChatCompletionRequest",
