@@ -3,7 +3,17 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from hitchpost.api import FinishReason, InferenceEvent, TokenLogprob, ToolCallDelta, ToolCallStart, TopLogprob, Usage
+from hitchpost.api import (
+    Finish,
+    FinishReason,
+    InferenceEvent,
+    TextDelta,
+    TokenLogprob,
+    ToolCallDelta,
+    ToolCallStart,
+    TopLogprob,
+    Usage,
+)
 from hitchpost.errors import BadBackendAnswerError
 from hitchpost.llama import END_OF_MESSAGE, PYTHON_TAG, STOP_TOKENS, ToolCallParser
 from hitchpost.remote import parse_json
@@ -35,7 +45,8 @@ class GenerateEvents:
         names = list(tools)
         self.is_over = self.is_whole = False
         self._stop = StopText(stops)
-        self._parser = ToolCallParser(names)
+        self._parser = ToolCallParser(names) if names else None
+        """None: all that comes is text."""
         self._shown_tokens = {PYTHON_TAG.token} if names else set()
         self._top = top
         self._only_one_call = only_one_call
@@ -87,7 +98,7 @@ class GenerateEvents:
         elif self._top is not None:
             logprobs = [_logprob(token, top, self._top)]
         text, tokens = self._stop.feed(text, logprobs)
-        events = self._allowed(self._parser.feed(text, tokens or None)) if text or tokens else []
+        events = self._said(text, tokens) if text or tokens else []
         if self._stop.found is not None:
             events += self._over(FinishReason.stop, self._stop.found)
         return events
@@ -108,10 +119,17 @@ class GenerateEvents:
         events: list[InferenceEvent] = []
         if stop_text is None:
             text, tokens = self._stop.rest()
-            events += self._allowed(self._parser.feed(text, tokens or None)) if text or tokens else []
+            events += self._said(text, tokens) if text or tokens else []
         if reason is FinishReason.stop and self._end_token == END_OF_MESSAGE.token:
             reason = FinishReason.end_of_message
+        if self._parser is None:
+            return [*events, Finish(reason, stop_text=stop_text)]
         return [*events, *self._allowed(self._parser.finish(reason, stop_text))]
+
+    def _said(self, text: str, tokens: list[TokenLogprob]) -> list[InferenceEvent]:
+        if self._parser is None:
+            return [TextDelta(text, logprobs=tokens or None)]
+        return self._allowed(self._parser.feed(text, tokens or None))
 
     def _allowed(self, events: Iterable[InferenceEvent]) -> list[InferenceEvent]:
         if not self._only_one_call:

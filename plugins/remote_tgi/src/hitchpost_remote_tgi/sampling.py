@@ -6,7 +6,7 @@ from hitchpost.api import SamplingParams, SamplingStrategy
 from hitchpost_remote_tgi.server_info import ServerInfo
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Sampling:
     """None: not said. The server refuses a temperature of 0 on one wire, and a `top_p` of 0 or 1 on both; neither is ever here."""
 

@@ -20,13 +20,11 @@ from datetime import date
 
 from hitchpost.api import (
     ChatCompletionRequest,
-    CompletionMessage,
     ImageMedia,
+    InterleavedContent,
     Message,
     NamedToolChoice,
     ToolChoiceMode,
-    ToolResponseMessage,
-    UserMessage,
     content_items,
 )
 from hitchpost.errors import UnsupportedError
@@ -60,7 +58,9 @@ def conversation_call(
 
 def _needs_template(request: ChatCompletionRequest, family: LlamaFamily, info: ServerInfo) -> bool:
     tools = offered_tools(request)
-    if info.sees_images or family is LlamaFamily.llama3_2_vision or any(map(_has_image, request.messages)):
+    if info.sees_images or family is LlamaFamily.llama3_2_vision:
+        return True
+    if any(_has_image(message) for message in request.messages):
         return True
     if tools and (isinstance(request.tool_choice, NamedToolChoice) or request.tool_choice is ToolChoiceMode.required):
         return True
@@ -70,15 +70,16 @@ def _needs_template(request: ChatCompletionRequest, family: LlamaFamily, info: S
 
 
 def _has_image(message: Message) -> bool:
-    context = message.context if isinstance(message, UserMessage) else None
-    items = [*content_items(message.content), *(content_items(context) if context is not None else ())]
-    return any(isinstance(item, ImageMedia) for item in items)
+    context = message.context if message.role == "user" else None
+    return _holds_image(message.content) or (context is not None and _holds_image(context))
 
 
-def _is_of_tools(message: object) -> bool:
-    return isinstance(message, ToolResponseMessage) or (
-        isinstance(message, CompletionMessage) and bool(message.tool_calls)
-    )
+def _holds_image(content: InterleavedContent) -> bool:
+    return not isinstance(content, str) and any(isinstance(item, ImageMedia) for item in content_items(content))
+
+
+def _is_of_tools(message: Message) -> bool:
+    return message.role == "ipython" or (message.role == "assistant" and bool(message.tool_calls))
 
 
 __all__ = ["conversation_call"]
