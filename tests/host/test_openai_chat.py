@@ -415,6 +415,13 @@ async def test_unknown_routes_and_wrong_methods_have_the_envelope(
     assert path in answer.json["error"]["message"]
 
 
+async def test_client_that_asks_for_responses_is_told_what_is_served(host: ServedHost) -> None:
+    answer = await host.post("/v1/responses", {"model": "m", "input": "hi"})
+
+    assert (answer.status, answer.json["error"]["code"]) == (404, "unknown_url")
+    assert "set the client to chat completions" in answer.json["error"]["message"]
+
+
 # --- request ids ---
 
 

@@ -19,6 +19,8 @@ _HTTP_CODES = {
     415: "unsupported_media_type",
     417: "expectation_failed",
 }
+_INSTEAD = {"POST /v1/responses": "this host answers at /v1/chat/completions; set the client to chat completions"}
+"""What to do where clients call by default what is not served."""
 _PARAMS = {"model_id": "model", "content": "prompt", "contents": "input"}
 """Fields that have another name in OpenAI's requests."""
 
@@ -49,7 +51,8 @@ class OpenAISurface:
 
     def http_error_body(self, status: int, message: str, asked: str) -> Any:
         """See `Surface`."""
-        return _envelope(status, f"{message}: {asked}", None, _HTTP_CODES.get(status))
+        advice = f" ({_INSTEAD[asked]})" if asked in _INSTEAD else ""
+        return _envelope(status, f"{message}: {asked}{advice}", None, _HTTP_CODES.get(status))
 
     def error_event(self, error: HitchpostError) -> str:
         """See `Surface`."""
