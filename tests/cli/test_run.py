@@ -177,6 +177,20 @@ def test_port_that_is_in_use_is_a_clear_error(hitchpost: Run, config_file: Path)
     )
 
 
+def test_store_that_can_not_be_used_is_told_before_anything_listens(
+    hitchpost: Run, config_file: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / "registry.db"
+    store.write_bytes(b"no database" * 1000)
+    config_file.write_text(CONFIG + f"metadata_store: {{type: sqlite, db_path: {store}}}\n")
+
+    result = hitchpost("run", str(config_file), "--port", "0", "--env", "MODEL=m")
+
+    assert result.exit_code == 2
+    assert f"Error: store file {store} can't be used: it is no SQLite database." in result.output
+    assert "listens" not in result.output
+
+
 @pytest.mark.parametrize("pair", ["MODEL", "=x", "MY-MODEL=x", "1=x"])
 def test_env_of_a_wrong_form_is_refused_without_its_value(pair: str, hitchpost: Run, config_file: Path) -> None:
     result = hitchpost("run", str(config_file), "--env", pair)

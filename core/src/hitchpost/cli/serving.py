@@ -26,7 +26,7 @@ def serve_config(config_path: Path | None, environ: Mapping[str, str], *, host: 
     """Serve until a signal comes, then end the process with the host's status.
 
     Raises:
-        ConfigError: the run config is wrong, or the address can't be listened on.
+        ConfigError: the run config is wrong, its metadata_store can't be used, or the address can't be listened on.
         SetupError: there is no run config and nothing that works without one.
     """
     configure_logging(environ, sys.stderr)
@@ -78,6 +78,8 @@ async def _serve(stack: Stack, host: str | None, port: int | None) -> int:
         with suppress(OSError):
             _tell(stack, models, url)
 
+    # Before it is said that the host listens, since one that can't be used ends it.
+    await stack.open_store()
     return await serve(stack, host=host, port=port, on_listening=on_listening, on_ready=on_ready)
 
 

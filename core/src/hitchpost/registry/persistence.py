@@ -51,6 +51,15 @@ class Persistence:
             )
         return self._store
 
+    async def open(self) -> None:
+        """Open the store, where that was not tried before. One that can't be reached is tried again once this has started.
+
+        Raises:
+            ConfigError: the store can't be used as it is.
+        """
+        if self._store is None and not self._was_tried.is_set():
+            await self._try_to_open()
+
     async def start(self, announcers: Sequence[Announcer[Any]]) -> None:
         """Open the store and bring in what it holds; return when that is done, or when it is clear that it can't be done now.
 
@@ -58,7 +67,7 @@ class Persistence:
             ConfigError: the store can't be used as it is.
         """
         self._announcers = announcers
-        await self._try_to_open()
+        await self.open()
         self._task = asyncio.create_task(self._keep_up(), name="registrations of other hosts")
         await self._was_tried.wait()
 

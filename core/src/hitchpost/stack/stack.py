@@ -165,6 +165,14 @@ class Stack:
         """Whether the first attempt to start each provider has ended and the stack is not draining."""
         return self._was_built and not self._is_draining
 
+    async def open_store(self) -> None:
+        """Open the store of registrations before `start` would, as long as it takes to reach it; `stop` closes it.
+
+        Raises:
+            ConfigError: the store can't be used as it is.
+        """
+        await self._persistence.open()
+
     async def start(self) -> None:
         """Open the store of registrations, start every provider, and return when each was tried once.
 
