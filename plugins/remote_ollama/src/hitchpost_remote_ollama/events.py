@@ -49,7 +49,7 @@ class ChatEvents:
         elif answer.logprobs and not message.thinking and not message.tool_calls:
             # Tokens whose bytes make no whole character yet.
             yield TextDelta("", logprobs=_logprobs(answer.logprobs))
-        for call in message.tool_calls:
+        for call in message.tool_calls or ():
             yield from self._call(call)
         if answer.done:
             reason = _reason(answer)
@@ -93,7 +93,7 @@ def _usage(answer: Answer) -> Usage:
     return Usage(answer.prompt_eval_count, answer.eval_count)
 
 
-def _logprobs(tokens: Sequence[Logprob]) -> list[TokenLogprob] | None:
+def _logprobs(tokens: Sequence[Logprob] | None) -> list[TokenLogprob] | None:
     if not tokens:
         return None
     return [

@@ -18,12 +18,9 @@ from hitchpost.api import (
     ResponseFormat,
     SamplingParams,
     SamplingStrategy,
-    SystemMessage,
     ToolChoiceMode,
     ToolDefinition,
     ToolPromptFormat,
-    ToolResponseMessage,
-    UserMessage,
     content_items,
     content_text,
 )
@@ -136,47 +133,48 @@ def sampling_options(params: SamplingParams, stops: Sequence[str] = ()) -> Body:
     Args:
         stops: the model's own stop strings, which those of a request would otherwise take the place of.
     """
-    options: Body = {name: params.said(name) for name in ("temperature", "top_p", "top_k")}
-    if params.said("strategy") is SamplingStrategy.greedy:
+    said = params.all_said()
+    if not said:
+        return {}
+    options: Body = {name: said.get(name) for name in ("temperature", "top_p", "top_k")}
+    strategy = said.get("strategy")
+    if strategy is SamplingStrategy.greedy:
         options["temperature"] = 0
-    elif params.said("strategy") is SamplingStrategy.top_p:
+    elif strategy is SamplingStrategy.top_p:
         options["top_k"] = options["top_k"] or 0
-    elif params.said("strategy") is SamplingStrategy.top_k:
+    elif strategy is SamplingStrategy.top_k:
         options["top_p"] = options["top_p"] or 1.0
-    options["repeat_penalty"] = _repeat_penalty(params)
+    if "repetition_penalty" in said:
+        options["repeat_penalty"] = float(said["repetition_penalty"] or 1.0)
     # 0 is what a caller has who says nothing of them; a Modelfile may have others.
-    options |= {name: getattr(params, name) or None for name in ("presence_penalty", "frequency_penalty")}
-    options["num_predict"] = params.max_tokens or None
+    options |= {name: said.get(name) or None for name in ("presence_penalty", "frequency_penalty")}
+    options["num_predict"] = said.get("max_tokens") or None
     # A seed below 0 would mean a new one for each request.
-    options["seed"] = None if params.seed is None else params.seed % 2**31
-    options["stop"] = list(dict.fromkeys([*params.stop, *stops])) if params.stop else None
+    options["seed"] = said["seed"] % 2**31 if "seed" in said else None
+    options["stop"] = list(dict.fromkeys([*said["stop"], *stops])) if said.get("stop") else None
     return {name: value for name, value in options.items() if value is not None}
-
-
-def _repeat_penalty(params: SamplingParams) -> float | None:
-    said = params.said("repetition_penalty")
-    return None if said is None else float(said or 1.0)
 
 
 # --- messages ---
 
 
 def _message(message: Message, index: int) -> Body:
-    match message:
-        case SystemMessage():
-            return {"role": "system", **_content([message.content], index)}
-        case UserMessage():
-            contents = [message.content] if message.context is None else [message.content, message.context]
-            return {"role": "user", **_content(contents, index)}
-        case ToolResponseMessage():
-            about = {"tool_name": message.tool_name, "tool_call_id": message.call_id}
-            return {"role": "tool", **_content([message.content], index), **about}
-        case CompletionMessage():
-            return {"role": "assistant", **_content([message.content], index), **_calls(message, index)}
+    # By role, not by type: types of pydantic's are slow to tell apart.
+    if message.role == "user":
+        contents = [message.content] if message.context is None else [message.content, message.context]
+        return {"role": "user", **_content(contents, index)}
+    body = {"role": "tool" if message.role == "ipython" else message.role, **_content([message.content], index)}
+    if message.role == "ipython":
+        body |= {"tool_name": message.tool_name, "tool_call_id": message.call_id}
+    elif message.role == "assistant" and message.tool_calls:
+        body["tool_calls"] = _calls(message, index)
+    return body
 
 
 def _content(contents: Sequence[InterleavedContent], index: int) -> Body:
     """The texts of contents, joined, and their images beside them; Ollama shows a model the images of a message before its text."""
+    if len(contents) == 1 and isinstance(contents[0], str):
+        return {"content": contents[0]}
     texts = (" ".join(item for item in content_items(content) if isinstance(item, str)) for content in contents)
     body: Body = {"content": "\n\n".join(texts)}
     images = _images(contents)
@@ -203,7 +201,7 @@ def _image(image: ImageMedia, index: int) -> str:
     return unquote_to_bytes(data).decode("ascii", "replace") if "%" in data else data
 
 
-def _calls(message: CompletionMessage, index: int) -> Body:
+def _calls(message: CompletionMessage, index: int) -> list[Body]:
     calls = []
     for number, call in enumerate(message.tool_calls):
         arguments = call.find_arguments()
@@ -214,7 +212,7 @@ def _calls(message: CompletionMessage, index: int) -> Body:
             )
         function = {"name": call.tool_name, "arguments": arguments}
         calls.append({"id": call.call_id, "type": "function", "function": function})
-    return {"tool_calls": calls} if calls else {}
+    return calls
 
 
 # --- tools ---

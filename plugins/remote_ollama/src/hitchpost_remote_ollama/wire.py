@@ -58,9 +58,10 @@ class ToolCall(WireObject):
 class Message(WireObject):
     """A piece of what the model says, or all of it."""
 
-    content: Text = ""
-    thinking: Text = ""
-    tool_calls: Annotated[list[ToolCall], NullIsEmpty] = Field(default_factory=list)
+    # Once per token: null is let through here, since to replace it takes a function of Python's.
+    content: str | None = None
+    thinking: str | None = None
+    tool_calls: list[ToolCall] | None = None
 
 
 class Answer(WireObject):
@@ -71,7 +72,7 @@ class Answer(WireObject):
     """Absent before 0.1.38, and in all lines but the last."""
     prompt_eval_count: Count = 0
     eval_count: Count = 0
-    logprobs: Annotated[list[Logprob], NullIsEmpty] = Field(default_factory=list)
+    logprobs: list[Logprob] | None = None
 
     @property
     def is_last(self) -> bool:
