@@ -44,6 +44,20 @@ def test_arbitrary_bytes_give_the_same_events_whatever_the_pieces(wire: bytes, a
     assert [*seen, *pieces.end()] == [*whole.feed(wire), *whole.end()]
 
 
+fragments = st.sampled_from(
+    [b"data: ", b"data:", b"data: x", b"\n", b"\n\n", b"\r\n", b"x", b"event: e", b"error: e", b": c", b"\xef\xbb\xbf"]
+)
+
+
+@given(st.lists(fragments, max_size=20).map(b"".join))
+def test_whatever_is_an_event_in_one_piece_is_one_byte_by_byte(wire: bytes) -> None:
+    whole, pieces = EventParser(), EventParser()
+
+    seen = [event for place in range(len(wire)) for event in pieces.feed(wire[place : place + 1])]
+
+    assert [*seen, *pieces.end()] == [*whole.feed(wire), *whole.end()]
+
+
 @given(st.binary(max_size=500), cuts, st.integers(1, 40))
 def test_no_line_is_longer_than_the_bound(wire: bytes, at: list[int], bound: int) -> None:
     splitter = LineSplitter(bound)

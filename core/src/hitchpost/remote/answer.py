@@ -155,14 +155,13 @@ class Answer:
     async def _next(self) -> bytes:
         """What has come since the last time, or comes next; nothing at the end."""
         connection, patience = self._connection, self._patience
-        data = connection.take()
-        if not data and not connection.is_whole:
+        while not (data := connection.take()) and not connection.is_whole:
+            connection.check()
             patience.begin_wait()
             try:
-                await connection.more()
+                await connection.arrival()
             finally:
                 patience.end_wait()
-            data = connection.take()
         if not patience.has_begun:
             patience.answer_began()
         return data

@@ -21,7 +21,7 @@ _WITHOUT_BODY = (204, 304)
 
 
 class Connection(asyncio.Protocol):
-    """Asks one thing after the other. What goes wrong is raised by `ask` and `more`, as an error of ours.
+    """Asks one thing after the other. What goes wrong is raised by `ask` and `check`, as an error of ours.
 
     Args:
         name: what messages call the server.
@@ -109,7 +109,8 @@ class Connection(asyncio.Protocol):
         else:
             self.transport.writelines((head, body))
         while not self._has_head:
-            await self._next()
+            self.check()
+            await self.arrival()
 
     def take(self) -> bytes:
         """What has come of the body and was not taken yet, perhaps nothing."""
@@ -123,22 +124,13 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
         return data
 
-    async def more(self) -> None:
-        """Wait for more of the body, or for its end.
+    def arrival(self) -> asyncio.Future[None]:
+        """Done when more has come, or the end has, or what ends the answer before it; `check` and then `take` tell which."""
+        self._waiter = waiter = self._loop.create_future()
+        return waiter
 
-        Raises:
-            HitchpostError: it broke off, can't be read, or `fail` was called.
-        """
-        while not self._body and not self.is_whole:
-            await self._next()
-
-    async def _next(self) -> None:
-        if self._error is None:
-            self._waiter = self._loop.create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
+    def check(self) -> None:
+        """Raises what has ended the answer before its end, once all that came before has been taken."""
         if self._error is not None and not self._body:
             raise self._error
 
@@ -156,8 +148,9 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     # --- asyncio's callbacks ---
 
