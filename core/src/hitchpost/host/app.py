@@ -6,10 +6,10 @@ from aiohttp import web
 
 from hitchpost.host.browser_guard import BrowserGuard
 from hitchpost.host.connection import HostRunner
-from hitchpost.host.keys import LIFECYCLE, METRICS, SETTINGS, STACK, STARTED_AT
+from hitchpost.host.keys import ANSWER, LIFECYCLE, METRICS, SETTINGS, STACK, STARTED_AT
 from hitchpost.host.lifecycle import Lifecycle
 from hitchpost.host.metrics import HostMetrics
-from hitchpost.host.middleware import request_middleware
+from hitchpost.host.middleware import answering
 from hitchpost.host.native.routes import native_routes, october_2024_routes
 from hitchpost.host.openai.routes import openai_routes
 from hitchpost.host.operations import operation_routes
@@ -26,7 +26,7 @@ def make_app(
     listen_host: str | None = None,
     settings: HostSettings | None = None,
 ) -> web.Application:
-    """An application that serves the stack; it neither starts nor stops it.
+    """An application that serves the stack, to be run by `make_runner`; it neither starts nor stops the stack.
 
     Args:
         stack: what is served.
@@ -36,7 +36,8 @@ def make_app(
     lifecycle = Lifecycle()
     metrics = HostMetrics(stack.providers, lifecycle)
     guard = BrowserGuard(stack.server.host if listen_host is None else listen_host, stack.server.allowed_hosts)
-    app = web.Application(middlewares=[request_middleware(guard, lifecycle, metrics, stack.tracer)])
+    app = web.Application()
+    app[ANSWER] = answering(app, guard, lifecycle, metrics, stack.tracer)
     app[STACK] = stack
     app[LIFECYCLE] = lifecycle
     app[METRICS] = metrics

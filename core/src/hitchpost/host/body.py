@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
@@ -47,11 +47,12 @@ async def read_body(request: web.Request, max_bytes: int, timeout_s: float) -> b
         BackendUnavailableError: the host is told to stop before the body is whole.
         web.HTTPException: 408 it came too slowly; 415 it is compressed in a way that the host doesn't know.
     """
+    content = request.content
     if (request.content_length or 0) > max_bytes:
         raise _too_large(max_bytes)
     try:
-        if request.content.is_eof():
-            raw = request.content.read_nowait()
+        if content.is_eof():
+            raw = content.read_nowait()
         else:
             async with request.app[LIFECYCLE].reading(timeout_s):
                 raw = await _read_all(request, max_bytes)
@@ -61,8 +62,8 @@ async def read_body(request: web.Request, max_bytes: int, timeout_s: float) -> b
         raise BadRequestError("the request's body breaks off or is framed wrongly") from error
     if len(raw) > max_bytes:
         raise _too_large(max_bytes)
-    encoding = request.headers.get("Content-Encoding", "identity").strip().lower()
-    return raw if encoding == "identity" else await _inflate(raw, encoding, max_bytes)
+    encoding = request.headers.get(hdrs.CONTENT_ENCODING)
+    return raw if encoding is None else await _inflate(raw, encoding.strip().lower(), max_bytes)
 
 
 async def _read_all(request: web.Request, max_bytes: int) -> bytes:
@@ -76,6 +77,8 @@ async def _read_all(request: web.Request, max_bytes: int) -> bytes:
 
 async def _inflate(raw: bytes, encoding: str, max_bytes: int) -> bytes:
     """aiohttp would inflate while it parses, on the event loop and by megabytes; this does it in steps, and stops at the limit."""
+    if encoding == "identity":
+        return raw
     window_bits = _WINDOW_BITS.get(encoding)
     if window_bits is None:
         raise web.HTTPUnsupportedMediaType(
@@ -107,8 +110,10 @@ def _too_large(max_bytes: int) -> RequestTooLargeError:
 
 def is_json(request: web.Request) -> bool:
     """Whether the body says that it is JSON, or says nothing of its type."""
-    content_type = request.headers.get("Content-Type")
-    return content_type is None or _JSON_TYPE.fullmatch(content_type.partition(";")[0].strip()) is not None
+    content_type = request.headers.get(hdrs.CONTENT_TYPE)
+    if content_type is None or content_type == "application/json":
+        return True
+    return _JSON_TYPE.fullmatch(content_type.partition(";")[0].strip()) is not None
 
 
 def parse_json_body(model: type[ModelT], raw: bytes) -> ModelT:

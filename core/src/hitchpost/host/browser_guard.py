@@ -11,7 +11,7 @@ from collections.abc import Collection
 from functools import lru_cache
 from urllib.parse import urlsplit
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from hitchpost.errors import PermissionDeniedError, quoted
 
@@ -30,21 +30,28 @@ class BrowserGuard:
         self._is_local_only = is_loopback(listen_host)
         self._allowed = frozenset(name.lower() for name in (*allowed_hosts, listen_host, socket.gethostname()))
 
+        # A client sends the same two headers with every request.
+        self._objection = lru_cache(maxsize=256)(self._find_objection)
+
     def check(self, request: web.BaseRequest) -> None:
         """Raises PermissionDeniedError where the request comes from a page that has no business here."""
-        host = request.headers.get("Host", "")
+        headers = request.headers
+        objection = self._objection(headers.get(hdrs.HOST, ""), headers.get(hdrs.ORIGIN))
+        if objection is not None:
+            raise PermissionDeniedError(objection)
+
+    def _find_objection(self, host: str, origin: str | None) -> str | None:
         name = _name_of(host)
         if name is None or (self._is_local_only and not (name in self._allowed or _is_private(name))):
-            raise PermissionDeniedError(
+            return (
                 f"this host listens on a loopback address only and does not answer to the name {quoted(host)}; "
                 "use localhost or an IP address"
             )
-        origin = request.headers.get("Origin")
         if origin is not None and origin.partition("://")[2].lower() != host.lower():
-            raise PermissionDeniedError("requests that web pages of another origin send are refused")
+            return "requests that web pages of another origin send are refused"
+        return None
 
 
-@lru_cache(maxsize=256)
 def _name_of(host: str) -> str | None:
     try:
         return (urlsplit(f"//{host}").hostname or "").lower()
@@ -52,7 +59,6 @@ def _name_of(host: str) -> str | None:
         return None
 
 
-@lru_cache(maxsize=256)
 def _is_private(name: str) -> bool:
     """Whether nobody can own the name in the public DNS: an address, a name of one label, or one of a reserved domain."""
     if "." not in name or name.endswith(_PRIVATE_SUFFIXES):

@@ -5,6 +5,7 @@ aiohttp would answer broken HTTP by itself: as plain text, without an id, and wi
 
 import asyncio
 import logging
+from typing import Any, cast
 
 from aiohttp import web
 from aiohttp.http_exceptions import ContentLengthError, HttpProcessingError, LineTooLong, TransferEncodingError
@@ -12,8 +13,9 @@ from aiohttp.web_protocol import _ErrInfo
 
 from hitchpost.errors import BadRequestError, HitchpostError
 from hitchpost.host.exchange import REQUEST_ID_HEADER, begin_exchange
+from hitchpost.host.keys import ANSWER
 from hitchpost.host.openai.errors import OPENAI
-from hitchpost.host.surface import client_error, error_response, http_error_response
+from hitchpost.host.surface import client_error, error_response
 
 log = logging.getLogger("hitchpost.host")
 
@@ -34,6 +36,11 @@ class HostConnection(web.RequestHandler):
         super().data_received(data)
         if self._messages and isinstance(self._messages[-1][0], _ErrInfo):
             self._end_body()
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """Only after a pause: aiohttp asks for it with every body that is read, and then parses nothing once more."""
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
 
     def _end_body(self) -> None:
         """Makes sure that a request whose body broke gets one answer: its handler's, or the general one where it has no handler yet."""
@@ -76,22 +83,12 @@ class _HostServer(web.Server):
 
 
 class HostRunner(web.AppRunner):
-    """Runs an application behind `HostConnection`s."""
+    """Runs an application behind `HostConnection`s, each request by what the application has as `ANSWER`."""
 
     async def _make_server(self) -> web.Server:
         plain = await super()._make_server()
-
-        async def handle(request: web.BaseRequest) -> web.StreamResponse:
-            # The one refusal that aiohttp makes before the middleware; its text repeats the header.
-            if request.headers.get("Expect", "100-continue").lower() == "100-continue":
-                return await plain.request_handler(request)
-            error = web.HTTPExpectationFailed(text="the only expectation that is met is 100-continue")
-            response = http_error_response(OPENAI, error, request)
-            response.headers[REQUEST_ID_HEADER] = begin_exchange(request).request_id
-            return response
-
         return _HostServer(
-            handle,
+            cast("Any", self.app[ANSWER]),
             request_factory=plain.request_factory,
             loop=asyncio.get_running_loop(),
             **self._kwargs,

@@ -53,8 +53,8 @@ def fresh_id(prefix: str) -> str:
 
 def begin_exchange(request: web.BaseRequest) -> Exchange:
     """Make the exchange of the running request task. A caller's own request id is kept when it is short and harmless."""
-    given = request.headers.get(REQUEST_ID_HEADER, "")
-    exchange = Exchange(given if _SANE_REQUEST_ID.fullmatch(given) else fresh_id("req_"))
+    given = request.headers.get(REQUEST_ID_HEADER)
+    exchange = Exchange(given if given is not None and _SANE_REQUEST_ID.fullmatch(given) else fresh_id("req_"))
     _CURRENT.set(exchange)
     return exchange
 

@@ -26,16 +26,12 @@ class Lifecycle:
         """Requests under way."""
         return len(self._running)
 
-    def request(self) -> "RunningRequest":
-        """Counts the running task as a request for as long as the `with` block lasts.
+    def begin(self) -> asyncio.Task[object]:
+        """Count the running task, which is returned, as a request until `end`.
 
-        Raises, at the block's begin:
+        Raises:
             BackendUnavailableError: the host takes no more work.
         """
-        return RunningRequest(self)
-
-    def begin(self) -> asyncio.Task[object]:
-        """Count the running task, which is returned; errors as `request`."""
         if self.is_draining:
             raise shutting_down()
         task = asyncio.current_task()
@@ -98,21 +94,6 @@ class Lifecycle:
             return False
         task.uncancel()
         return True
-
-
-class RunningRequest:
-    """The block of one request; see `Lifecycle.request`."""
-
-    __slots__ = ("_lifecycle", "_task")
-
-    def __init__(self, lifecycle: Lifecycle) -> None:
-        self._lifecycle = lifecycle
-
-    def __enter__(self) -> None:
-        self._task = self._lifecycle.begin()
-
-    def __exit__(self, *raised: object) -> None:
-        self._lifecycle.end(self._task)
 
 
 def shutting_down() -> BackendUnavailableError:

@@ -4,10 +4,11 @@ import asyncio
 import json
 import logging
 import time
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
-from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
+from aiohttp import hdrs, web
+from aiohttp.web_urldispatcher import UrlMappingMatchInfo
 
 from hitchpost.host.browser_guard import BrowserGuard
 from hitchpost.host.exchange import Exchange, begin_exchange
@@ -27,26 +28,36 @@ CLIENT_GONE = 499
 """Status in log and metrics of a request whose client left before the answer was whole; nobody receives it."""
 
 
-def request_middleware(
-    guard: BrowserGuard, lifecycle: Lifecycle, metrics: HostMetrics, tracer: Tracer | None
-) -> Middleware:
-    """The one middleware of the application."""
+def answering(
+    app: web.Application, guard: BrowserGuard, lifecycle: Lifecycle, metrics: HostMetrics, tracer: Tracer | None
+) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """What answers the requests to an application.
 
-    @web.middleware
-    async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+    It stands in aiohttp's own place between connection and handler, since a middleware there costs a twentieth of a whole answer.
+    """
+
+    async def answer(request: web.Request) -> web.StreamResponse:
         exchange = begin_exchange(request)
+        match = request._match_info = await app.router.resolve(request)  # noqa: SLF001 - as an application does it
+        match.add_app(app)
+        route = _route_of(match)
         is_operation, surface = _surface_of(request.path)
         status = CLIENT_GONE
         if tracer is not None and not is_operation:
-            exchange.span = _begin_span(tracer, request, exchange, surface)
+            exchange.span = _begin_span(tracer, request, route, exchange, surface)
         try:
             try:
                 guard.check(request)
+                if hdrs.EXPECT in request.headers:
+                    await _meet_expectation(request, match)
                 if is_operation:
-                    response = await handler(request)
+                    response = await match.handler(request)
                 else:
-                    with lifecycle.request():
-                        response = await handler(request)
+                    task = lifecycle.begin()
+                    try:
+                        response = await match.handler(request)
+                    finally:
+                        lifecycle.end(task)
             except Exception as error:  # noqa: BLE001 - answered, and logged where nobody foresaw it
                 response = _answer_to(error, request, surface, exchange)
             except asyncio.CancelledError:
@@ -60,9 +71,9 @@ def request_middleware(
         finally:
             duration_s = time.monotonic() - exchange.started
             name = "operations" if is_operation else surface.name
-            metrics.count(name, _route_of(request), status, duration_s, is_stream=exchange.is_stream)
+            metrics.count(name, route, status, duration_s, is_stream=exchange.is_stream)
             # A line for each request that went well would cost as much as routing it; the metrics count those.
-            went_well = status < HTTPStatus.BAD_REQUEST and exchange.failure is None
+            went_well = status < 400 and exchange.failure is None
             level = logging.DEBUG if is_operation or went_well else logging.INFO
             if access_log.isEnabledFor(level):
                 _log_access(level, request, exchange, status, duration_s)
@@ -70,6 +81,13 @@ def request_middleware(
                 _end_span(exchange.span, exchange, status)
 
     return answer
+
+
+async def _meet_expectation(request: web.Request, match: UrlMappingMatchInfo) -> None:
+    if request.headers[hdrs.EXPECT].lower() != "100-continue":
+        # aiohttp's own refusal repeats the header.
+        raise web.HTTPExpectationFailed(text="the only expectation that is met is 100-continue")
+    await match.expect_handler(request)
 
 
 def _surface_of(path: str) -> tuple[bool, Surface]:
@@ -81,16 +99,15 @@ def _surface_of(path: str) -> tuple[bool, Surface]:
     return path in OPERATIONS, NATIVE
 
 
-def _route_of(request: web.Request) -> str:
+def _route_of(match: UrlMappingMatchInfo) -> str:
     """The route's pattern: paths themselves would make a label without bounds."""
-    resource = request.match_info.route.resource
+    resource = match.route.resource
     return "unmatched" if resource is None else resource.canonical
 
 
-def _begin_span(tracer: Tracer, request: web.Request, exchange: Exchange, surface: Surface) -> Span | None:
-    name = f"{request.method} {_route_of(request)}"
+def _begin_span(tracer: Tracer, request: web.Request, route: str, exchange: Exchange, surface: Surface) -> Span | None:
     known = {"request_id": exchange.request_id, "surface": surface.name}
-    return tracer.begin_request(name, request.headers.get("traceparent"), **known)
+    return tracer.begin_request(f"{request.method} {route}", request.headers.get("traceparent"), **known)
 
 
 def _end_span(span: Span, exchange: Exchange, status: int) -> None:
@@ -140,4 +157,4 @@ def _log_access(level: int, request: web.Request, exchange: Exchange, status: in
     access_log.log(level, "%s", text, extra={"fields": fields})
 
 
-__all__ = ["CLIENT_GONE", "request_middleware"]
+__all__ = ["CLIENT_GONE", "answering"]
