@@ -47,7 +47,7 @@ def test_sound_file_is_checked_with_what_is_to_be_said(hitchpost: Run, run_yaml:
     assert result.exit_code == 0
     assert "note: colour (line 2): unknown key, ignored\n" in result.output
     assert "note: providers.inference[1] (line 6): will be failed: no installed plugin offers" in result.output
-    assert result.output.endswith("run.yaml is sound: 1 of 2 providers can be built, 1 resources\n")
+    assert result.output.endswith("run.yaml is sound: 1 of 2 providers can be built, 1 resource\n")
 
 
 def test_every_problem_and_note_of_a_file_is_printed(hitchpost: Run, run_yaml: Path) -> None:

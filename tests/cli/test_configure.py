@@ -47,7 +47,7 @@ def test_script_writes_a_file_that_is_checked(hitchpost: Run, run_yaml: Path) ->
         {"provider_id": "small", "provider_type": "inline::scripted", "config": {"models": ["a", "b"]}}
     ]
     assert stat.S_IMODE(run_yaml.stat().st_mode) == 0o600
-    assert "run.yaml is sound: 1 of 1 providers can be built" in result.output
+    assert "run.yaml is sound: 1 of 1 provider can be built" in result.output
 
 
 def test_answers_that_end_early_write_nothing(hitchpost: Run, run_yaml: Path) -> None:

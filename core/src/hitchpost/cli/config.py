@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hitchpost.cli.groups import ExtensibleGroup
-from hitchpost.cli.output import SetupError, show_json, show_line, show_note, show_part, show_warning
+from hitchpost.cli.output import SetupError, counted, show_json, show_line, show_note, show_part, show_warning
 from hitchpost.cli.run_config import variables_option
 
 if TYPE_CHECKING:
@@ -138,9 +138,8 @@ def check_file(file: Path, environ: dict[str, str]) -> None:
             show_line(f"note: {loaded.located(f'{provider.origin}: will be failed: {provider.problem}')}")
     loaded.check(plan.problems)
     usable = sum(provider.problem is None for provider in plan.providers)
-    show_line(
-        f"{file} is sound: {usable} of {len(plan.providers)} providers can be built, {len(plan.resources)} resources"
-    )
+    providers, resources = counted(len(plan.providers), "provider"), counted(len(plan.resources), "resource")
+    show_line(f"{file} is sound: {usable} of {providers} can be built, {resources}")
 
 
 def _planned(file: Path, environ: dict[str, str]) -> "tuple[LoadedRunConfig, StackPlan]":

@@ -13,7 +13,7 @@ import click
 
 from hitchpost.cli.groups import ExtensibleGroup
 from hitchpost.cli.host_url import url_option
-from hitchpost.cli.output import CommandError, progress_bar, show_error, show_json, show_line, show_table
+from hitchpost.cli.output import CommandError, counted, progress_bar, show_error, show_json, show_line, show_table
 from hitchpost.cli.resources import json_object, json_option
 
 if TYPE_CHECKING:
@@ -65,10 +65,10 @@ def add_documents(
     for document_id, reason in failed:
         show_error(f"{document_id}: {reason}")
     chunks = sum(report["chunk_count"] or 0 for report in reports)
-    counted = f", {_count(chunks, 'chunk')}" if chunks else ""
-    show_line(f"added {_count(len(reports), 'document')}{counted} to {bank}")
+    stored = f", {counted(chunks, 'chunk')}" if chunks else ""
+    show_line(f"added {counted(len(reports), 'document')}{stored} to {bank}")
     if failed:
-        raise CommandError(f"{len(failed):,} of {_count(len(found), 'document')} did not go in")
+        raise CommandError(f"{len(failed):,} of {counted(len(found), 'document')} did not go in")
 
 
 async def _add(
@@ -243,7 +243,7 @@ def delete_documents(url: str, bank: str, document_ids: Sequence[str]) -> None:
     body = {"document_ids": list(dict.fromkeys(document_ids))}
     answer = ask_host(url, lambda client: client.post(f"{_path(bank)}/documents/delete", body, INSERT_TIMEOUT_S))
     deleted = answer["deleted"]
-    show_line(f"deleted {_count(len(deleted), 'document')} from {bank}")
+    show_line(f"deleted {counted(len(deleted), 'document')} from {bank}")
     missing = [name for name in body["document_ids"] if name not in set(deleted)]
     if missing:
         more = f" and {len(missing) - 10:,} more" if len(missing) > 10 else ""
@@ -255,10 +255,6 @@ def delete_documents(url: str, bank: str, document_ids: Sequence[str]) -> None:
 
 def _path(bank: str) -> str:
     return f"/hitchpost/v1/memory-banks/{quote(bank, safe='')}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 __all__ = ["memory"]

@@ -79,6 +79,11 @@ def progress_bar(total: int, label: str) -> AbstractContextManager[Any]:
     return click.progressbar(length=total, label=printable(label), file=sys.stderr, hidden=not sys.stderr.isatty())
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 document`, `2,000 documents`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def printable(text: str) -> str:
     """A text without control characters, save line ends and tabs."""
     return text.translate(_CONTROL_IN_TEXT)
@@ -91,6 +96,7 @@ def _styled(text: str, is_dim: bool) -> str:
 __all__ = [
     "CommandError",
     "SetupError",
+    "counted",
     "prepare_streams",
     "printable",
     "progress_bar",

@@ -67,9 +67,8 @@ class LoadedRunConfig:
         """
         problems = [*self.problems, *(problem for problem in further if problem not in self.problems)]
         if problems:
-            count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
             problems.sort(key=lambda problem: self.find_line(problem.partition(": ")[0]) or 0)
-            raise ConfigError(f"{self.name} has {count}", problems=tuple(map(self.located, problems)))
+            raise error_of(self.name, list(map(self.located, problems)))
 
 
 def load_run_config(path: Path, environ: Mapping[str, str]) -> LoadedRunConfig:
@@ -176,6 +175,12 @@ def _unknown_keys(section: str, kind: type[BaseModel], entries: Any) -> list[str
     ]
 
 
+def error_of(name: str, problems: Sequence[str]) -> ConfigError:
+    """What says that a config, called `name`, has these problems."""
+    count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
+    return ConfigError(f"{name} has {count}", problems=tuple(problems))
+
+
 def is_wrong(path: str, problems: Sequence[str]) -> bool:
     """Whether one of the problems is at a YAML path or below it."""
     return any(problem.startswith((f"{path}:", f"{path}.", f"{path}[")) for problem in problems)
@@ -224,6 +229,7 @@ def _name_by_place(path: Path) -> str:
 
 __all__ = [
     "LoadedRunConfig",
+    "error_of",
     "is_reported",
     "is_wrong",
     "load_run_config",

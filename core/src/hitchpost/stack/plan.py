@@ -14,8 +14,8 @@ from pydantic import BaseModel
 
 from hitchpost.api import PROVIDABLE, Api, RegisterModelRequest, RegisterRequest
 from hitchpost.config import LoadedRunConfig, ProviderLimits, RunConfig, ServerConfig
-from hitchpost.config.load import is_reported, is_wrong, validate_as
-from hitchpost.errors import BackendUnavailableError, BadRequestError, ConfigError, NotFoundError
+from hitchpost.config.load import error_of, is_reported, is_wrong, validate_as
+from hitchpost.errors import BackendUnavailableError, BadRequestError, NotFoundError
 from hitchpost.plugin.catalog import Catalog
 from hitchpost.plugin.declarations import Preset, ProviderSpec, load_import_string
 from hitchpost.plugin.discovery import Plugins, is_named
@@ -121,10 +121,7 @@ def plan_stack(config: RunConfig | None, plugins: Plugins, catalog: Catalog) -> 
     """
     plan = draft_stack(config, plugins, catalog)
     if plan.problems:
-        count = len(plan.problems)
-        raise ConfigError(
-            f"the run config has {count} problem{'s' if count > 1 else ''}", problems=tuple(plan.problems)
-        )
+        raise error_of("the run config", plan.problems)
     return plan
 
 
