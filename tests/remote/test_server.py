@@ -183,7 +183,7 @@ async def test_lines_are_read_without_blank_ones(served: Connect) -> None:
 @pytest.mark.parametrize(
     ("answer", "error", "text"),
     [
-        pytest.param(SSE + b"data: " + b"x" * 10_000_000, BadBackendAnswerError, "a line of more than", id="10 MB line"),
+        pytest.param(SSE + b"data: " + b"x" * 10_000_000, BadBackendAnswerError, "Acme sent a line of more than", id="10 MB line"),
         pytest.param(answered(b"<html>", kind="text/html"), BadBackendAnswerError, "an HTML page", id="page"),
         pytest.param(answered(b'{"choices":[]}'), BadBackendAnswerError, "as a whole", id="one JSON object"),
         pytest.param(answered(b'{"error":"no"}'), BadBackendAnswerError, "no", id="an error"),

@@ -118,7 +118,7 @@ class Answer:
         """
         if self._events is None:
             await self._check_streams("text/event-stream")
-            self._events = EventParser()
+            self._events = EventParser(name=self._name)
         while data := await self._next():
             events = self._events.feed(data)
             if events:
@@ -129,7 +129,7 @@ class Answer:
         """The next lines that aren't blank, as many as one read brings, at least one; none at the end of the stream."""
         if self._lines is None:
             await self._check_streams("application/x-ndjson", "application/json")
-            self._lines = LineSplitter()
+            self._lines = LineSplitter(name=self._name)
         while data := await self._next():
             lines = [line for line in self._lines.feed(data) if line and not line.isspace()]
             if lines:

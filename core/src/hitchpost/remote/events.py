@@ -16,9 +16,11 @@ class LineSplitter:
 
     Args:
         max_bytes: the longest line that is taken.
+        name: what messages call the server.
     """
 
-    def __init__(self, max_bytes: int = MAX_LINE_BYTES) -> None:
+    def __init__(self, max_bytes: int = MAX_LINE_BYTES, name: str = "the server") -> None:
+        self._name = name
         self._max_bytes = max_bytes
         self._pieces: list[bytes] = []
         self._size = 0
@@ -62,7 +64,7 @@ class LineSplitter:
             raise self._too_long()
 
     def _too_long(self) -> BadBackendAnswerError:
-        return BadBackendAnswerError(f"the server sent a line of more than {self._max_bytes} bytes")
+        return BadBackendAnswerError(f"{self._name} sent a line of more than {self._max_bytes} bytes")
 
 
 @dataclass(slots=True)
@@ -80,11 +82,13 @@ class EventParser:
 
     Args:
         max_bytes: the largest event, and the longest line, that is taken.
+        name: what messages call the server.
     """
 
-    def __init__(self, max_bytes: int = MAX_LINE_BYTES) -> None:
-        self._lines = LineSplitter(max_bytes)
+    def __init__(self, max_bytes: int = MAX_LINE_BYTES, name: str = "the server") -> None:
+        self._lines = LineSplitter(max_bytes, name)
         self._max_bytes = max_bytes
+        self._server = name
         self._data: list[bytes] = []
         self._size = 0
         self._name = ""
@@ -129,7 +133,7 @@ class EventParser:
         self._data.append(value)
         self._size += len(value)
         if self._size > self._max_bytes:
-            raise BadBackendAnswerError(f"the server sent an event of more than {self._max_bytes} bytes")
+            raise BadBackendAnswerError(f"{self._server} sent an event of more than {self._max_bytes} bytes")
 
     def _other(self, line: bytes) -> None:
         if self._is_first:
