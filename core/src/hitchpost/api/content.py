@@ -41,6 +41,8 @@ def content_items(content: InterleavedContent) -> list[ContentItem]:
 
 def content_text(content: InterleavedContent, separator: str = " ") -> str:
     """The text of a content; an image becomes the literal `<media>`, as llama-stack 0.0.53 wrote it."""
+    if isinstance(content, str):
+        return content
     return separator.join(item if isinstance(item, str) else "<media>" for item in content_items(content))
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from hitchpost.api import (
     ChatCompletionRequest,
-    CompletionMessage,
     CompletionRequest,
     FinishReason,
     JsonSchemaResponseFormat,
@@ -17,8 +16,6 @@ from hitchpost.api import (
     ResponseFormat,
     ToolChoiceMode,
     ToolDefinition,
-    ToolResponseMessage,
-    UserMessage,
     content_text,
 )
 from hitchpost.errors import BadRequestError, quoted
@@ -29,7 +26,7 @@ ECHO = Rule(echo=True)
 """What holds where no rule fits."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
     """A tool call; `arguments` is the text, usually of a JSON object."""
 
@@ -37,7 +34,7 @@ class Call:
     arguments: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
     """One whole answer, before any limit."""
 
@@ -53,7 +50,7 @@ class Answer:
         return replace(self, text=f"{self.text} ({choice + 1})") if choice and self.text and not self.is_json else self
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Said:
     """What was said last: the text, and whether a tool said it."""
 
@@ -70,21 +67,22 @@ class Said:
 def said_last(request: ChatCompletionRequest) -> Said:
     """The last message of the user or of a tool; the context that goes with the user's counts as said."""
     for message in reversed(request.messages):
-        if isinstance(message, UserMessage):
+        if message.role == "user":
             context = f"\n{content_text(message.context)}" if message.context else ""
             return Said(content_text(message.content) + context)
-        if isinstance(message, ToolResponseMessage):
+        if message.role == "ipython":
             return Said(content_text(message.content), by_tool=True)
     return Said("")
 
 
 def prompt_texts(request: ChatCompletionRequest) -> list[str]:
     """Every text of the request that counts as prompt."""
-    texts = [content_text(message.content) for message in request.messages]
+    texts: list[str] = []
     for message in request.messages:
-        if isinstance(message, UserMessage) and message.context:
+        texts.append(content_text(message.content))
+        if message.role == "user" and message.context:
             texts.append(content_text(message.context))
-        if isinstance(message, CompletionMessage):
+        elif message.role == "assistant":
             texts += [f"{call.tool_name} {call.arguments_json}" for call in message.tool_calls]
     return texts
 
@@ -97,6 +95,8 @@ def offered_tools(request: ChatCompletionRequest) -> dict[str, ToolDefinition]:
     """
     tools = {tool.tool_name: tool for tool in request.tools or ()}
     choice = request.tool_choice
+    if choice is ToolChoiceMode.auto:
+        return tools
     if choice is ToolChoiceMode.none:
         return {}
     if isinstance(choice, NamedToolChoice):
@@ -124,9 +124,9 @@ def answer_chat(
         UnsupportedError: no JSON is made for the schema that the request demands.
     """
     calls = [_call(call, tools[call.name], match) for call in rule.tool_calls if call.name in tools]
-    is_forced = request.tool_choice is ToolChoiceMode.required or isinstance(request.tool_choice, NamedToolChoice)
+    choice = request.tool_choice
     reasoning = _fill(rule.reasoning, match)
-    if is_forced and not calls:
+    if tools and not calls and (choice is ToolChoiceMode.required or isinstance(choice, NamedToolChoice)):
         first = next(iter(tools.values()))
         forced = _call(ScriptedCall(name=first.tool_name), first, match)
         return Answer(reasoning=reasoning, calls=(forced,), finish=rule.finish or FinishReason.tool_calls)

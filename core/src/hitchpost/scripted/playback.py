@@ -86,8 +86,9 @@ class _Choice:
             self._ended = Finish(FinishReason.length, self.number)
         for token in find_tokens(text, end.made):
             self.used += 1
-            if token.start() < end.shown:
-                yield token[0][: end.shown - token.start()]
+            start = token.start()
+            if start < end.shown:
+                yield token[0][: end.shown - start]
 
     def _logprobs(self, token: str) -> list[TokenLogprob] | None:
         return None if self._top_logprobs is None else [token_logprob(token, self._top_logprobs)]

@@ -37,6 +37,8 @@ def find_end(text: str, stop: Sequence[str] = (), limit: int | None = None) -> E
         limit: how many tokens may be made; None for any number.
     """
     made, is_cut = len(text), False
+    if limit is None and not stop:
+        return End(made, made)
     if limit is not None:
         tokens = _WORD.finditer(text)
         within = deque(islice(tokens, limit), maxlen=1)
