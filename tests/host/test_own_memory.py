@@ -107,6 +107,8 @@ async def test_insertion_into_a_bank_that_is_not_there_is_a_404(background: bool
         ({"documents": [{"document_id": "d"}]}, "documents.0.content"),
         ({"documents": [{"document_id": "d", "content": {"uri": "ftp://example.org"}}]}, "documents.0.content.uri"),
         ({"documents": [], "ttl_seconds": 0}, "ttl_seconds"),
+        ({"documents": [], "ttl_seconds": 10**18}, "ttl_seconds"),
+        ({"documents": [], "ttl_seconds": 10**400}, "ttl_seconds"),
         ({"documents": [], "background": "maybe"}, "background"),
     ],
 )
@@ -156,6 +158,21 @@ async def test_query_keeps_to_documents_whose_metadata_fit(host: ServedHost) -> 
     answer = await host.post(f"{BANKS}/b/query", {"query": "three", "params": {"filter": {"language": "en"}}})
 
     assert {chunk["document_id"] for chunk in answer.json["chunks"]} == {"guide"}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "param"),
+    [
+        (dict.fromkeys(map(str, range(101)), 1), "params.filter"),
+        ({"a": list(range(1001))}, "params.filter.a"),
+        ({"a": {"b": 1}}, "params.filter.a"),
+    ],
+    ids=["too many keys", "too many values", "an object"],
+)
+async def test_filter_without_sense_is_refused_by_its_field(wanted: Any, param: str, host: ServedHost) -> None:
+    answer = await host.post(f"{BANKS}/b/query", {"query": "three", "params": {"filter": wanted}})
+
+    assert (answer.status, answer.json["error"]["param"]) == (400, param)
 
 
 async def test_mode_that_the_provider_lacks_is_refused_by_its_field(host: ServedHost) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from hitchpost.api.memory import MAX_FILTER_KEYS
 from hitchpost.errors import BackendUnavailableError, BadRequestError, NotFoundError, UnsupportedError
 from hitchpost_meta_reference.memory import indexing
 from hitchpost_meta_reference.memory.config import FaissMemoryConfig
@@ -143,6 +144,15 @@ async def test_document_is_read_as_it_was_inserted(opened: OpenAny, bank_type: A
     assert document.token_count == sum(chunk.token_count for chunk in document.chunks) > 0
 
 
+async def test_document_that_expires_in_centuries_is_listed_with_its_moment(opened: OpenAny) -> None:
+    bank = await opened(keyword())
+
+    await bank.insert({"a": "text"}, ttl_seconds=10_000_000_000)
+
+    assert await bank.listed() == ["a"]
+    assert (await bank.get("a")).expires_at.year > 2300
+
+
 async def test_page_after_page_lists_every_document_once_in_the_order_of_ids(opened: OpenAny) -> None:
     bank = await opened(keyvalue())
     names = ["B", "a", "b", "ä", "z\0", "z", "\U0001f600"]
@@ -224,6 +234,17 @@ async def test_images_are_no_query(opened: OpenAny) -> None:
 
     with pytest.raises(UnsupportedError, match="no images"):
         await bank.query([{"image": "data:image/png;base64,AAAA"}])
+
+
+async def test_filter_may_be_as_large_as_the_api_allows(opened: OpenAny) -> None:
+    bank = await opened(keyword())
+    keys = [str(number) for number in range(MAX_FILTER_KEYS)]
+    await bank.insert({"a": {"content": "text", "metadata": dict.fromkeys(keys, 998)}, "b": "text"})
+
+    wanted = {key: [None, *range(999)] for key in keys}
+
+    assert await bank.ids("text", filter={**wanted, "0": 998}) == []
+    assert await bank.ids("text", filter=wanted) == ["b"]
 
 
 async def test_document_that_is_not_there_is_not_found(opened: OpenAny) -> None:

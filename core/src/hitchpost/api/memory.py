@@ -13,6 +13,8 @@ from hitchpost.api.routes import route
 from hitchpost.api.wire_model import FewEntries, FiniteNumbers, Items, WireModel
 
 DocumentId = Annotated[str, Field(min_length=1, max_length=512)]
+TtlSeconds = Annotated[int, Field(ge=1, le=10_000_000_000)]
+"""Up to three centuries: every moment that far away can be written down."""
 
 # --- values ---
 
@@ -38,6 +40,8 @@ class QueryMode(StrEnum):
 
 
 FilterValue = str | int | float | bool | None
+MAX_FILTER_KEYS = 100
+FilterValues = Annotated[list[FilterValue], Field(fail_fast=True, max_length=1000)]
 
 
 class QueryParams(WireModel):
@@ -50,7 +54,9 @@ class QueryParams(WireModel):
     """Chunks with a lower score are left out."""
     mode: QueryMode | None = None
     """For vector banks. Absent: `vector`."""
-    filter: Annotated[dict[str, FilterValue | list[FilterValue]], FewEntries] | None = None
+    filter: Annotated[dict[str, FilterValue | FilterValues], Field(max_length=MAX_FILTER_KEYS), FewEntries] | None = (
+        None
+    )
     """Only documents whose metadata have, for each of these keys, this value or one of this list. See `metadata_fits`."""
 
 
@@ -112,7 +118,7 @@ class InsertDocumentsRequest(WireModel):
 
     bank_id: str
     documents: Items[MemoryBankDocument]
-    ttl_seconds: Annotated[int, Field(ge=1)] | None = None
+    ttl_seconds: TtlSeconds | None = None
     """After how many seconds they vanish; absent: never."""
 
 

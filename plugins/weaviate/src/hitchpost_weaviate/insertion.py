@@ -60,7 +60,7 @@ class Insertion:
         Raises:
             HitchpostError: none of them could go in.
         """
-        expires_at = NEVER if request.ttl_seconds is None else min(time.time() + request.ttl_seconds, NEVER)
+        expires_at = NEVER if request.ttl_seconds is None else time.time() + request.ttl_seconds
         last = {document.document_id: place for place, document in enumerate(request.documents)}
         wanted = []
         for place, document in enumerate(request.documents):

@@ -18,6 +18,7 @@ from hitchpost.api import (
     QueryParams,
     WireModel,
 )
+from hitchpost.api.memory import TtlSeconds
 from hitchpost.api.wire_model import Items
 from hitchpost.host.body import parse_query
 from hitchpost.host.exchange import context_of
@@ -34,7 +35,7 @@ class Insertion(WireModel):
     """Body of an insertion."""
 
     documents: Items[MemoryBankDocument]
-    ttl_seconds: Annotated[int, Field(ge=1)] | None = None
+    ttl_seconds: TtlSeconds | None = None
     """After how many seconds they vanish; absent: never."""
     background: bool = False
     """Answer at once, with a job that tells how far it is."""
