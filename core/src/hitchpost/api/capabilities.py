@@ -2,10 +2,7 @@
 
 from collections.abc import Callable
 from enum import StrEnum
-from functools import cache
-from typing import TYPE_CHECKING, Any
-
-from pydantic import BaseModel
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from hitchpost.api.content import has_images
 from hitchpost.api.messages import messages_have_images
@@ -47,47 +44,65 @@ class Capability(StrEnum):
     """`params.mode` of a query: searching a vector bank by words (`keyword`), or by words and vectors (`hybrid`)."""
 
 
-def _forces_a_call(request: Any) -> bool:
-    choice = request.tool_choice
-    return bool(request.tools) and (isinstance(choice, NamedToolChoice) or choice is ToolChoiceMode.required)
+InferenceRequest: TypeAlias = "ChatCompletionRequest | CompletionRequest | EmbeddingsRequest"
+Needed: TypeAlias = list[tuple[Capability, str]]
+"""Capabilities, each with the request field that asks for it."""
 
 
-_FIELDS: tuple[tuple[str, Capability, Callable[[Any], bool]], ...] = (
-    ("tools", Capability.tools, lambda request: bool(request.tools)),
-    ("tool_choice", Capability.tool_choice, _forces_a_call),
-    ("response_format", Capability.grammar, lambda request: request.response_format is not None and request.response_format.type == "grammar"),
-    ("response_format", Capability.json_schema, lambda request: request.response_format is not None and request.response_format.type != "grammar"),
-    ("logprobs", Capability.logprobs, lambda request: request.logprobs is not None),
-    ("messages", Capability.vision, lambda request: messages_have_images(request.messages)),
-    ("content", Capability.vision, lambda request: has_images([request.content])),
-    ("contents", Capability.vision, lambda request: has_images(request.contents)),
-)  # fmt: skip
-
-_SAMPLING_FIELDS: tuple[tuple[str, Capability, Callable[[Any], bool]], ...] = (
-    ("seed", Capability.seed, lambda sampling: sampling.seed is not None),
-    ("stop", Capability.stop, lambda sampling: bool(sampling.stop)),
-    ("n", Capability.n, lambda sampling: sampling.n > 1),
-    ("presence_penalty", Capability.penalties, lambda sampling: sampling.presence_penalty != 0),
-    ("frequency_penalty", Capability.penalties, lambda sampling: sampling.frequency_penalty != 0),
-    ("logit_bias", Capability.logit_bias, lambda sampling: bool(sampling.logit_bias)),
-)
-
-
-def needed_capabilities(
-    request: "ChatCompletionRequest | CompletionRequest | EmbeddingsRequest",
-) -> list[tuple[Capability, str]]:
-    """What a request asks of the model behind it, each with the request field that asks for it."""
-    needed = [(request.needs, "model")]
-    needed += [(capability, name) for name, capability, asks in _fields_of(type(request)) if asks(request)]
-    sampling = getattr(request, "sampling_params", None)
-    if sampling is not None:
-        needed += [(capability, name) for name, capability, asks in _SAMPLING_FIELDS if asks(sampling)]
+def needed_capabilities(request: InferenceRequest) -> Needed:
+    """What a request asks of the model behind it. Runs for every request, nearly all of which ask for nothing special."""
+    needed: Needed = [(request.needs, "model")]
+    _READERS[request.needs](request, needed)
     return needed
 
 
-@cache
-def _fields_of(kind: type[BaseModel]) -> list[tuple[str, Capability, Callable[[Any], bool]]]:
-    return [field for field in _FIELDS if field[0] in kind.model_fields]
+def _read_chat(request: "ChatCompletionRequest", needed: Needed) -> None:
+    if request.tools:
+        needed.append((Capability.tools, "tools"))
+        if request.tool_choice is ToolChoiceMode.required or isinstance(request.tool_choice, NamedToolChoice):
+            needed.append((Capability.tool_choice, "tool_choice"))
+    if messages_have_images(request.messages):
+        needed.append((Capability.vision, "messages"))
+    _read_generation(request, needed)
+
+
+def _read_completion(request: "CompletionRequest", needed: Needed) -> None:
+    if has_images([request.content]):
+        needed.append((Capability.vision, "content"))
+    _read_generation(request, needed)
+
+
+def _read_embeddings(request: "EmbeddingsRequest", needed: Needed) -> None:
+    if has_images(request.contents):
+        needed.append((Capability.vision, "contents"))
+
+
+def _read_generation(request: "ChatCompletionRequest | CompletionRequest", needed: Needed) -> None:
+    if request.response_format is not None:
+        is_grammar = request.response_format.type == "grammar"
+        needed.append((Capability.grammar if is_grammar else Capability.json_schema, "response_format"))
+    if request.logprobs is not None:
+        needed.append((Capability.logprobs, "logprobs"))
+    sampling = request.sampling_params
+    if sampling.seed is not None:
+        needed.append((Capability.seed, "seed"))
+    if sampling.stop:
+        needed.append((Capability.stop, "stop"))
+    if sampling.n > 1:
+        needed.append((Capability.n, "n"))
+    if sampling.presence_penalty != 0:
+        needed.append((Capability.penalties, "presence_penalty"))
+    if sampling.frequency_penalty != 0:
+        needed.append((Capability.penalties, "frequency_penalty"))
+    if sampling.logit_bias:
+        needed.append((Capability.logit_bias, "logit_bias"))
+
+
+_READERS: dict[Capability, Callable[[Any, Needed], None]] = {
+    Capability.chat: _read_chat,
+    Capability.completion: _read_completion,
+    Capability.embeddings: _read_embeddings,
+}
 
 
 __all__ = ["Capability", "needed_capabilities"]
