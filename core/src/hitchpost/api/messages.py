@@ -65,7 +65,7 @@ def messages_have_images(messages: Sequence[Message]) -> bool:
     for message in messages:
         if not isinstance(message.content, str) and has_images([message.content]):
             return True
-        if isinstance(message, UserMessage) and message.context is not None and has_images([message.context]):
+        if message.role == "user" and message.context is not None and has_images([message.context]):
             return True
     return False
 
