@@ -41,18 +41,22 @@ class Pool:
         self._is_empty = asyncio.Event()
         self._sweep: asyncio.TimerHandle | None = None
 
+    def find_idle(self) -> Connection | None:
+        """A connection that is there and that nobody uses."""
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_open:
+                return connection
+        return None
+
     async def acquire(self, within_s: float) -> Connection:
-        """A connection that nobody else uses.
+        """A connection that nobody else uses, newly made or given back meanwhile; `find_idle` found none.
 
         Raises:
             NotTakenError: the server can't be reached.
             BackendUnavailableError: it can't be for reasons that last, or in time, or the pool is closed.
             TimeoutError: `within_s` is over, which is less than connecting may take.
         """
-        while self._idle:
-            connection = self._idle.pop()
-            if connection.is_open:
-                return connection
         if self._is_closed:
             raise self._closed()
         try:

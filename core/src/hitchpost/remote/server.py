@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -92,9 +92,12 @@ class RemoteServer:
         first_byte_timeout_s: float | None = None,
     ) -> Any:
         """What a request answers, as JSON. Arguments and errors as for `send`."""
-        sending = self.send(method, path, body, key=key, deadline=deadline, first_byte_timeout_s=first_byte_timeout_s)
-        async with sending as answer:
+        call = self._call(method, path, body, key, "application/json", deadline, first_byte_timeout_s)
+        answer = await self._begin(call)
+        try:
             return await answer.json()
+        finally:
+            answer.close()
 
     def send(
         self,
@@ -124,9 +127,21 @@ class RemoteServer:
         Raises, at the block's begin:
             HitchpostError: the server can't be reached, refuses, or is silent for too long; what its status means by `refusal`.
         """
+        call = self._call(method, path, body, key, accept, deadline, first_byte_timeout_s)
+        return _Sending(self._begin, call)
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        body: Any,
+        key: SecretStr | None,
+        accept: str,
+        deadline: float | None,
+        first_byte_timeout_s: float | None,
+    ) -> "_Call":
         ends_at = time.monotonic() + self._config.total_timeout_s
         return _Call(
-            self._begin,
             method,
             path,
             None if body is None else json_bytes(body),
@@ -156,10 +171,12 @@ class RemoteServer:
         if pool is None or transport is None:
             raise BackendUnavailableError(f"the connections to {self.name} are closed")
         within_s = min(call.silence_s, call.ends_at - time.monotonic())
-        try:
-            connection = await pool.acquire(within_s)
-        except TimeoutError:
-            raise too_late(self.name, max(0.0, within_s), has_begun=False) from None
+        connection = pool.find_idle()
+        if connection is None:
+            try:
+                connection = await pool.acquire(within_s)
+            except TimeoutError:
+                raise too_late(self.name, max(0.0, within_s), has_begun=False) from None
         patience = Patience(
             self.name, call.silence_s, self._config.between_chunks_timeout_s, call.ends_at, connection.fail
         )
@@ -208,31 +225,17 @@ class RemoteServer:
         return meant
 
 
+@dataclass(slots=True)
 class _Call:
-    """A request as it goes out, as often as it must; its block is the time in which its answer is read."""
+    """A request as it goes out, as often as it must."""
 
-    __slots__ = ("_answer", "_begin", "accept", "data", "ends_at", "method", "path", "silence_s", "token")
-
-    def __init__(
-        self,
-        begin: Callable[["_Call"], Awaitable[Answer]],
-        method: str,
-        path: str,
-        data: bytes | None,
-        accept: str,
-        token: str,
-        silence_s: float,
-        ends_at: float,
-    ) -> None:
-        self._begin = begin
-        self._answer: Answer | None = None
-        self.method = method
-        self.path = path
-        self.data = data
-        self.accept = accept
-        self.token = token
-        self.silence_s = silence_s
-        self.ends_at = ends_at
+    method: str
+    path: str
+    data: bytes | None
+    accept: str
+    token: str = field(repr=False)
+    silence_s: float
+    ends_at: float
 
     def head(self, transport: "Transport") -> bytes:
         """The request without its body."""
@@ -243,8 +246,19 @@ class _Call:
             f"Accept: {self.accept}\r\n{token}{form}\r\n"
         ).encode()
 
+
+class _Sending:
+    """The block in which an answer is read; see `RemoteServer.send`."""
+
+    __slots__ = ("_answer", "_begin", "_call")
+
+    def __init__(self, begin: Callable[[_Call], Awaitable[Answer]], call: _Call) -> None:
+        self._begin = begin
+        self._call = call
+        self._answer: Answer | None = None
+
     async def __aenter__(self) -> Answer:
-        self._answer = await self._begin(self)
+        self._answer = await self._begin(self._call)
         return self._answer
 
     async def __aexit__(
