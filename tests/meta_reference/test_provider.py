@@ -195,7 +195,9 @@ async def test_end_token_ends_the_answer(provider: MetaReferenceInference, token
 async def test_prompt_that_does_not_fit_is_refused_with_the_numbers(
     provider: MetaReferenceInference, too_many: int
 ) -> None:
-    with pytest.raises(ContextLengthExceededError, match=f"maximum context length is {CONTEXT} tokens") as refused:
+    with pytest.raises(
+        ContextLengthExceededError, match=f"prompt is too long: this model's maximum context length is {CONTEXT} tokens"
+    ) as refused:
         await answer(provider, chat("x" * too_many))
 
     assert (refused.value.param, refused.value.provider_id) == ("messages", "engine")

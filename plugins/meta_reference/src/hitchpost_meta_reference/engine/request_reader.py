@@ -109,8 +109,9 @@ class CheckpointRequests:
 
     def _too_long(self, size: str, prompt: Prompt) -> ContextLengthExceededError:
         return ContextLengthExceededError(
-            f"this model's maximum context length is {self._context_length} tokens, of which the answer needs at least one, "
-            f"but {size}; shorten the prompt",
+            # Frameworks look for the words before the colon and for those behind it, where they don't look at the code.
+            f"the prompt is too long: this model's maximum context length is {self._context_length} tokens, "
+            f"of which the answer needs at least one, but {size}; shorten it",
             param=_param(prompt),
         )
 
