@@ -154,6 +154,19 @@ def test_file_is_replaced_only_when_asked_and_kept_beside(hitchpost: Run, tmp_pa
     assert {stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()} == {0o644}
 
 
+def test_alias_that_is_written_out_is_told(hitchpost: Run, run_yaml: Path) -> None:
+    run_yaml.write_text(
+        "provider_map:\n"
+        "  inference: {provider_type: 'inline::scripted', config: &script {models: [m]}}\n"
+        "  memory: {provider_type: 'inline::scripted', config: *script}\n"
+    )
+
+    result = hitchpost("config", "upgrade", str(run_yaml))
+
+    assert "Warning: aliases of the file are gone" in result.stderr
+    assert result.stdout.count("models: [m]") == 2
+
+
 def test_file_in_its_present_form_is_not_replaced(hitchpost: Run, run_yaml: Path) -> None:
     hitchpost("config", "upgrade", str(run_yaml), "--in-place")
 

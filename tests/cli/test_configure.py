@@ -65,14 +65,18 @@ def test_existing_file_is_changed_with_its_comments_and_keys(hitchpost: Run, run
 
     assert result.exit_code == 0, result.output
     assert run_yaml.read_text() == EXISTING.replace("[old]", "[new]")
+    assert run_yaml.with_name("run.yaml.bak").read_text() == EXISTING
+    assert "run.yaml is written; " in result.output
 
 
 def test_existing_file_that_is_left_as_it_is_stays_as_it_is(hitchpost: Run, run_yaml: Path) -> None:
     run_yaml.write_text(EXISTING)
 
-    hitchpost("configure", "--output", str(run_yaml), stdin=script(*[""] * 30))
+    result = hitchpost("configure", "--output", str(run_yaml), stdin=script(*[""] * 30))
 
     assert run_yaml.read_text() == EXISTING
+    assert [file.name for file in run_yaml.parent.iterdir()] == ["run.yaml"]
+    assert "run.yaml stays as it is" in result.output
 
 
 def test_older_file_is_upgraded_on_the_way(hitchpost: Run, run_yaml: Path) -> None:

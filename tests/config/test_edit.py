@@ -49,6 +49,35 @@ def test_changed_value_leaves_all_else_as_it_is() -> None:
     assert edited(change) == TEXT.replace("port: 1", "port: 2")
 
 
+MERGED = """\
+base: &base
+  limits: {max_queued: 1}   # shared
+providers:
+  inference:
+  - <<: *base
+    provider_id: a
+  - <<: *base
+    provider_id: b
+"""
+
+
+def test_merge_keys_stay_where_what_they_bring_does() -> None:
+    def change(data: Any) -> None:
+        data["providers"]["inference"][0]["config"] = {}
+
+    assert edited(change, MERGED) == MERGED.replace("provider_id: a\n", "provider_id: a\n    config: {}\n")
+
+
+def test_merge_key_is_written_out_where_what_it_brings_changes() -> None:
+    def change(data: Any) -> None:
+        data["providers"]["inference"][0]["limits"] = 7
+
+    result = edited(change, MERGED)
+
+    assert "limits: 7" in result
+    assert "limits: {max_queued: 1}   # shared" in result
+
+
 def test_removed_entry_takes_its_own_comment_with_it() -> None:
     def change(data: Any) -> None:
         del data["providers"]["inference"][0]

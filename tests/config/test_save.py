@@ -14,12 +14,30 @@ def test_file_is_replaced_whole_and_keeps_its_mode(mode: int, tmp_path: Path) ->
     path.write_text("old")
     path.chmod(mode)
 
-    backup = save_backup(path, "old")
+    backup = save_backup(path)
     save_text(path, "new: ä\n")
 
     assert path.read_text(encoding="utf-8") == "new: ä\n"
     assert [stat.S_IMODE(file.stat().st_mode) for file in (path, backup)] == [mode, mode]
     assert sorted(os.listdir(tmp_path)) == ["run.yaml", "run.yaml.bak"]
+
+
+@pytest.mark.parametrize(
+    ("old", "written"),
+    [(b"a: 1\r\nb: 2\r\n", b"a: 2\r\nb: 2\r\n"), (b"a: 1\nb: 2\r\n", b"a: 2\nb: 2\n"), (b"", b"a: 2\nb: 2\n")],
+    ids=["CRLF", "LF first", "empty"],
+)
+def test_file_keeps_the_line_ends_of_its_first_line(old: bytes, written: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_bytes(old)
+
+    backup = save_backup(path)
+    save_text(path, "a: 2\nb: 2\n")
+    save_text(tmp_path / "new.yaml", "a: 2\nb: 2\n", like=path)
+
+    assert path.read_bytes() == written
+    assert (tmp_path / "new.yaml").read_bytes() == written
+    assert backup.read_bytes() == old
 
 
 def test_only_its_owner_can_read_a_new_file(tmp_path: Path) -> None:
@@ -61,8 +79,12 @@ def test_folder_that_is_not_there_says_so(tmp_path: Path) -> None:
 
 def test_backups_take_names_that_are_free(tmp_path: Path) -> None:
     path = tmp_path / "run.yaml"
+    path.write_text("1")
+    path.chmod(0o600)
 
-    first, second = save_backup(path, "1"), save_backup(path, "2")
+    first = save_backup(path)
+    path.write_text("2")
+    second = save_backup(path)
 
     assert (first.name, second.name) == ("run.yaml.bak", "run.yaml.bak2")
     assert (first.read_text(), second.read_text()) == ("1", "2")

@@ -81,14 +81,23 @@ def upgrade(file: Path, output: Path | None, in_place: bool) -> None:
     if not upgraded.changes:
         show_note(f"{file} has the present form")
     result = _rewritten(text, upgraded) if upgraded.changes else text
+    warn_of_aliases(text, result)
     if output is not None:
-        save_text(output, result)
+        save_text(output, result, like=file)
     elif not in_place:
         show_part(result)
     elif upgraded.changes:
-        backup = save_backup(file, text)
+        backup = save_backup(file)
         save_text(file, result)
         show_note(f"{file} is upgraded; {backup} is what it was")
+
+
+def warn_of_aliases(old: str, new: str) -> None:
+    """Tell what a rewritten file no longer says once."""
+    from hitchpost.config.edit import has_fewer_aliases
+
+    if has_fewer_aliases(old, new):
+        show_warning("aliases of the file are gone: what they stood for is written out in their place")
 
 
 def _rewritten(text: str, upgraded: "Upgraded") -> str:
@@ -156,4 +165,4 @@ def _planned(file: Path, environ: dict[str, str]) -> "tuple[LoadedRunConfig, Sta
     return loaded, draft_stack(loaded.config, plugins, build_catalog(plugins.reports), loaded.problems)
 
 
-__all__ = ["check_file", "config"]
+__all__ = ["check_file", "config", "warn_of_aliases"]

@@ -35,14 +35,14 @@ class Terminal:
 def configure(output: Path) -> None:
     """Write a run config by answering questions about the providers that can be configured here.
 
-    A file that is there is changed: what isn't asked about stays, with its comments. Secrets are written as environment variables. Answers
-    can come from a pipe. Where the input ends before the last question, or Ctrl-C is pressed, nothing is written and the exit status is 1.
+    A file that is there is changed: what isn't asked about stays, with its comments, and the old file is kept under its name with .bak
+    behind it. Secrets are written as environment variables. Answers can come from a pipe. Where the input ends before the last question, or
+    Ctrl-C is pressed, nothing is written and the exit status is 1.
     At the end the file is checked, as by `hitchpost config check`.
     """
     from hitchpost.config import read_run_config
     from hitchpost.config.edit import edited_yaml, plain_yaml
     from hitchpost.config.installed_types import load_installed_types
-    from hitchpost.config.save import save_text
     from hitchpost.config.wizard import Wizard
     from hitchpost.plugin.catalog import build_catalog
     from hitchpost.plugin.discovery import discover_plugins
@@ -63,8 +63,7 @@ def configure(output: Path) -> None:
     written = plain_yaml(answers) if text is None else edited_yaml(text, answers, moved)
     if written is None:
         raise CommandError(f"{output} can't be changed without losing what it holds; nothing is written")
-    save_text(output, written)
-    show_line(f"{output} is written")
+    _save(output, text, written)
     _check(output)
 
 
@@ -94,6 +93,20 @@ def _existing(output: Path) -> tuple[str | None, dict[Any, Any], dict[str, str]]
     for change in upgraded.changes:
         show_note(f"Upgraded: {change}")
     return text, upgraded.data, dict(upgraded.moved)
+
+
+def _save(output: Path, text: str | None, written: str) -> None:
+    from hitchpost.cli.config import warn_of_aliases
+    from hitchpost.config.save import save_backup, save_text
+
+    if written == text:
+        show_line(f"{output} stays as it is")
+        return
+    backup = save_backup(output) if text is not None else None
+    save_text(output, written)
+    show_line(f"{output} is written" + (f"; {backup} is what it was" if backup else ""))
+    if text is not None:
+        warn_of_aliases(text, written)
 
 
 def _check(output: Path) -> None:

@@ -62,6 +62,15 @@ def edited_yaml(text: str, data: Mapping[Any, Any], moved: Mapping[str, str] | N
         return None
 
 
+def has_fewer_aliases(old: str, new: str) -> bool:
+    """Whether aliases of a YAML text are gone from another one, which holds what they stand for in their place."""
+    return _count_aliases(new) < _count_aliases(old)
+
+
+def _count_aliases(text: str) -> int:
+    return sum(isinstance(token, yaml.AliasToken) for token in yaml.scan(text, Loader=yaml.SafeLoader))
+
+
 class _Editor:
     def __init__(self, document: Any, moved: Mapping[str, str]) -> None:
         self._moved = moved
@@ -74,7 +83,10 @@ class _Editor:
         for position, (key, value) in enumerate(new.items()):
             below = join_path(path, key)
             if key in node:
-                node[key] = self._changed(node[key], value, below)
+                changed = self._changed(node[key], value, below)
+                # What a merge key brings stays with it.
+                if changed is not node[key]:
+                    node[key] = changed
             else:
                 node.insert(position, key, self._made(value, below))
 
@@ -155,4 +167,4 @@ def _nodes(node: Any, path: str) -> dict[str, Any]:
     return found
 
 
-__all__ = ["INSTALL", "edited_yaml", "plain_yaml"]
+__all__ = ["INSTALL", "edited_yaml", "has_fewer_aliases", "plain_yaml"]
