@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hitchpost.errors import BackendUnavailableError, BadBackendAnswerError
+from hitchpost.errors import BackendUnavailableError, BadBackendAnswerError, RequestTooLargeError
 from hitchpost.remote import RemoteConfig, RemoteServer
 from tests.remote.conftest import Connect
 from tests.remote.raw_server import Exchange, RawServer, answered, until
@@ -29,6 +29,34 @@ TO_THE_END = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + BODY
 def in_pieces(answer: bytes, cuts: list[int]) -> list[bytes]:
     places = sorted({min(cut, len(answer)) for cut in cuts})
     return [answer[start:end] for start, end in zip([0, *places], [*places, len(answer)], strict=True) if start < end]
+
+
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[None, None, None]]
+
+
+@asynccontextmanager
+async def listening(serve: Serve) -> AsyncIterator[str]:
+    """The url of a server that does with each connection what `serve` does; none of them outlives the block."""
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
+        try:
+            with contextlib.suppress(asyncio.CancelledError):
+                await serve(reader, writer)
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks)
 
 
 # --- framing ---
@@ -191,6 +219,43 @@ async def test_place_of_a_broken_connection_is_taken_by_who_waits(served: Connec
     assert raw.connections == 2
 
 
+async def test_server_that_hangs_up_at_once_holds_no_place() -> None:
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async with listening(hang_up) as url:
+        remote = RemoteServer(RemoteConfig(url=url, max_retries=0, max_connections=1, connect_timeout_s=2), "Acme")
+        await remote.open()
+
+        ends = await asyncio.gather(*(remote.fetch_json("GET", "/") for _ in range(20)), return_exceptions=True)
+
+        await remote.close()
+    assert [str(end) for end in ends] == ["Acme ended the connection before its answer"] * 20
+
+
+async def test_request_that_was_answered_before_it_was_whole_is_not_followed_by_another() -> None:
+    connections = 0
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answered(b'{"error":"too large"}', 413))
+        # Reads nothing of the body, so that most of it is still at the sender.
+        await asyncio.Event().wait()
+
+    async with listening(refuse) as url:
+        remote = RemoteServer(RemoteConfig(url=url), "Acme")
+        await remote.open()
+
+        for _ in range(2):
+            with pytest.raises(RequestTooLargeError, match="too large"):
+                await remote.fetch_json("POST", "/", {"text": "x" * 12_000_000})
+
+        await remote.close()
+    assert connections == 2
+
+
 async def test_caller_that_leaves_while_it_waits_for_a_connection_takes_none(served: Connect) -> None:
     goes_on = asyncio.Event()
 
@@ -219,16 +284,14 @@ async def test_caller_that_leaves_while_it_waits_for_a_connection_takes_none(ser
 async def tunnelling_proxy(answer: bytes = b"HTTP/1.1 200 Connected\r\n\r\n") -> AsyncIterator[tuple[str, list[str]]]:
     """An HTTP proxy that knows CONNECT only: its url, and the heads that it saw."""
     heads: list[str] = []
-    tasks: set[asyncio.Task[None]] = set()
 
     async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            with contextlib.suppress(ConnectionError):
-                while data := await reader.read(65536):
-                    writer.write(data)
-                    await writer.drain()
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
         finally:
-            writer.close()
+            writer.transport.abort()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
@@ -236,18 +299,11 @@ async def tunnelling_proxy(answer: bytes = b"HTTP/1.1 200 Connected\r\n\r\n") ->
         writer.write(answer)
         if b" 200 " in answer:
             there = await asyncio.open_connection(*head.split(" ")[1].rsplit(":", 1))
-            tasks.update({asyncio.create_task(pump(reader, there[1])), asyncio.create_task(pump(there[0], writer))})
-        else:
-            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await asyncio.gather(pump(reader, there[1]), pump(there[0], writer))
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    try:
-        yield f"http://me:p%40ss@127.0.0.1:{server.sockets[0].getsockname()[1]}", heads
-    finally:
-        server.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    async with listening(serve) as url:
+        yield url.replace("://", "://me:p%40ss@"), heads
 
 
 def tls_of(certificate: Path) -> ssl.SSLContext:

@@ -88,6 +88,11 @@ class Connection(asyncio.Protocol):
         return self.is_reusable and self._transport is not None and not self._transport.is_closing()
 
     @property
+    def has_ended(self) -> bool:
+        """Whether there is no connection any more."""
+        return self._transport is None
+
+    @property
     def transport(self) -> asyncio.Transport:
         """The bytes' way, for TLS to be laid over it."""
         assert self._transport is not None
@@ -104,10 +109,12 @@ class Connection(asyncio.Protocol):
             self._is_reused = True
             self._begin()
         self._is_asking = True
+        if self._transport is None:
+            raise self._loss(None)
         if body is None:
-            self.transport.write(head)
+            self._transport.write(head)
         else:
-            self.transport.writelines((head, body))
+            self._transport.writelines((head, body))
         while not self._has_head:
             self.check()
             await self.arrival()
@@ -245,8 +252,10 @@ class Connection(asyncio.Protocol):
         if not self._has_head:
             return
         assert self._parser is not None
+        assert self._transport is not None
         self.is_whole = True
-        if not self._parser.should_keep_alive():
+        # An answer may come before the whole request has gone out.
+        if not self._parser.should_keep_alive() or self._transport.get_write_buffer_size():
             self.is_reusable = False
 
 

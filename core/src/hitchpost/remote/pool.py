@@ -69,21 +69,28 @@ class Pool:
             raise BackendUnavailableError(message) from None
 
     async def _wait_or_connect(self) -> Connection:
-        if self._places < self._max_connections:
-            self._places += 1
-        else:
+        while self._places >= self._max_connections:
             connection = await self._wait()
-            if connection is not None:
+            if connection is None:
+                break
+            if connection.is_open:
                 return connection
+            # It ended on the way here, and its place goes to whoever waits.
+        else:
+            self._places += 1
         try:
             made = await self._connect(self._forget)
+            if self._is_closed:
+                made.abort()
+                raise self._closed()
         except BaseException:
             self._leave()
             raise
-        if self._is_closed:
-            made.abort()
-            raise self._closed()
-        self._open.add(made)
+        if made.has_ended:
+            # Before the pool knew it.
+            self._leave()
+        else:
+            self._open.add(made)
         return made
 
     async def _wait(self) -> Connection | None:
