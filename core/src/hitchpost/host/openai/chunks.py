@@ -43,16 +43,15 @@ class ChatChunks:
 
     def encode(self, event: api.InferenceEvent) -> str:
         """See `StreamEncoder`."""
+        if type(event) is TextDelta and event.logprobs is None and (head := self._text_heads.get(event.choice)):
+            return f"{head}{json_string(event.text)}{self._text_tail}" if event.text else ""
         if isinstance(event, api.Usage):
             self._usage = event
             return ""
         choice = event.choice
-        head = self._text_heads.get(choice)
-        if head is None:
+        if choice not in self._text_heads:
             self._text_heads[choice] = f'{self._head}{{"index":{choice},"delta":{{"content":'
             return self._chunk(choice, '"role":"assistant","content":""') + self._encode(event, choice)
-        if type(event) is TextDelta and event.logprobs is None:
-            return f"{head}{json_string(event.text)}{self._text_tail}" if event.text else ""
         return self._encode(event, choice)
 
     def end(self) -> str:
