@@ -9,7 +9,7 @@ the load and whatever is behind the host on another core.
 - `memory`: resident memory of the host before and after 10,000 requests to each of the three.
 
 Latency is the median of whole answers at concurrency 1. Added latency is that latency minus the latency of the server behind when it is asked
-directly, in turns with the others. CPU is user and system time of the server process itself: for each whole answer at concurrency 64, and for
+directly, in turns with the others. CPU is user and system time of the server process itself: for each whole answer at concurrency 1 and 64, and for
 1,000 chunks of 20 streams whose chunks come 20 ms apart. Ratios are of medians over the rounds.
 """
 
@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from measuring import backend
-from measuring.load import Target, answer_of, cpu_ms_per_1000_chunks, latencies_ms, throughput
+from measuring.load import Target, alone, answer_of, cpu_ms_per_1000_chunks, throughput
 from measuring.server import ServerProcess
 
 ANSWER = "Ready."
@@ -116,7 +116,9 @@ async def measure_scripted(folder: Path, cores: Cores, rounds: int) -> None:
             streams = Target(paced, CHAT, stream), Target(bare, CHAT, stream)
             await warm_up(wholes)
             for _ in range(rounds):
-                figures.add("latency, ms", await latencies_ms(wholes, 200))
+                done = await alone(wholes, 200)
+                figures.add("latency, ms", [each.latency_ms for each in done])
+                figures.add("CPU, ms/request at 1", [each.cpu_ms for each in done])
                 await figures.add_throughput(wholes)
                 await figures.add_chunks(streams, len(chunks))
             figures.show("scripted provider, beside an application")
@@ -187,8 +189,9 @@ async def measure_wire(name: str, wire: Wire, servers: tuple[ServerProcess, ...]
     figures = Figures()
     await warm_up(wholes)
     for _ in range(rounds):
-        *through, direct = await latencies_ms([*wholes, Target(behind, *wire.whole)], 200)
-        figures.add("added latency, ms", [each - direct for each in through])
+        *through, direct = await alone([*wholes, Target(behind, *wire.whole)], 200)
+        figures.add("added latency, ms", [each.latency_ms - direct.latency_ms for each in through])
+        figures.add("CPU, ms/request at 1", [each.cpu_ms for each in through])
         await figures.add_throughput(wholes)
         await figures.add_chunks(streams, backend.CHUNKS)
     figures.show(f"{wire.provider_type}, beside a relay")

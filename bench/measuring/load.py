@@ -89,17 +89,29 @@ async def answer_of(target: Target) -> bytes:
         return await connection.ask(target.request())
 
 
-async def latencies_ms(targets: Sequence[Target], count: int) -> list[float]:
-    """Of each target the median milliseconds of `count` answers, one at a time; the targets take turns, so that each meets the same noise."""
+@dataclass(frozen=True)
+class Alone:
+    """How a server did with one request at a time."""
+
+    latency_ms: float
+    """Median."""
+    cpu_ms: float
+    """Of the server process, for each request."""
+
+
+async def alone(targets: Sequence[Target], count: int) -> list[Alone]:
+    """`count` answers of each target, one at a time; the targets take turns, so that each meets the same noise."""
     taken: list[list[float]] = [[] for _ in targets]
     requests = [target.request() for target in targets]
+    began_cpu = [target.server.cpu_s() for target in targets]
     async with connections(*(target.server for target in targets)) as opened:
         for _ in range(count):
             for connection, request, times in zip(opened, requests, taken, strict=True):
                 began = time.perf_counter()
                 await connection.ask(request)
                 times.append((time.perf_counter() - began) * 1000)
-    return [statistics.median(times) for times in taken]
+    cpu_ms = [(target.server.cpu_s() - began) / count * 1000 for target, began in zip(targets, began_cpu, strict=True)]
+    return [Alone(statistics.median(times), cpu) for times, cpu in zip(taken, cpu_ms, strict=True)]
 
 
 @dataclass(frozen=True)
