@@ -28,8 +28,12 @@ class OllamaConfig(RemoteConfig):
 
     def settings(self, own: ModelSettings) -> ModelSettings:
         """The settings of a model, completed by this config."""
-        open_names = [name for name in ("num_ctx", "keep_alive", "think") if getattr(own, name) is None]
-        return own.model_copy(update={name: getattr(self, name) for name in open_names})
+        added = {
+            name: value
+            for name in ("num_ctx", "keep_alive", "think")
+            if (value := getattr(self, name)) is not None and getattr(own, name) is None
+        }
+        return own.model_copy(update=added) if added else own
 
 
 __all__ = ["OllamaConfig"]
