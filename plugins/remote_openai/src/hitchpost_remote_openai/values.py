@@ -44,13 +44,13 @@ def optional_text(value: Any) -> str | None:
 
 def integer(value: Any, default: int) -> int:
     """A whole number; the default where there is none."""
+    if type(value) is int:
+        return value
     if value is None:
         return default
     if isinstance(value, float) and value.is_integer():
         return int(value)
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise Unreadable(f"{_kind(value)} where a whole number belongs")
-    return value
+    raise Unreadable(f"{_kind(value)} where a whole number belongs")
 
 
 def number(value: Any) -> float:
