@@ -4,7 +4,7 @@ import logging
 import re
 from pathlib import Path
 
-from hitchpost.api import MemoryBankDocument
+from hitchpost.api import KeywordMemoryBank, MemoryBankDocument
 from hitchpost.ingest import IngestConfig
 from hitchpost.plugin import ProviderDeps
 
@@ -25,7 +25,8 @@ async def test_provider_of_the_example_reads_documents(tmp_path: Path) -> None:
     provider = names["AcmeMemory"](names["AcmeConfig"](), deps)
     await provider.start()
 
-    read = await provider._read(MemoryBankDocument(document_id="a", content="data:text/plain,Some%20text."))
+    document = MemoryBankDocument(document_id="a", content="data:text/plain,Some%20text.")
+    read = await provider._read(document, KeywordMemoryBank(provider_resource_id="b"))
 
     await provider.stop()
     assert [chunk.text for chunk in read.chunks] == ["Some text."]

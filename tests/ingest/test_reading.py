@@ -3,7 +3,7 @@
 import pytest
 
 from hitchpost.api import URL, ImageMedia, MemoryBankDocument
-from hitchpost.errors import BadRequestError, UnsupportedError
+from hitchpost.errors import BadRequestError, RequestTooLargeError, UnsupportedError
 from hitchpost.ingest import Ingestor
 from tests.ingest.made_documents import DOCX_TYPE, carried, document, docx_of, pdf_of
 
@@ -48,6 +48,15 @@ async def test_chunks_are_numbered_and_overlap_as_asked(ingestor: Ingestor) -> N
         (2, "Five six. Seven eight."),
     ]
     assert found.token_count == 12
+
+
+async def test_metadata_that_are_too_large_to_be_kept_are_refused(ingestor: Ingestor) -> None:
+    asked = MemoryBankDocument(document_id="d", content="text", metadata={"long": "x" * 65_536})
+
+    with pytest.raises(RequestTooLargeError, match="metadata have more than 65,536 characters") as refused:
+        await ingestor.read(asked, chunk_size=None)
+
+    assert refused.value.param == "metadata"
 
 
 async def test_long_text_is_read_like_a_short_one(ingestor: Ingestor) -> None:

@@ -181,14 +181,15 @@ async def _nothing(self: Any, records: Any) -> None:
 async def test_documents_that_can_not_be_read_are_reported_in_their_places(make_bank: MakeBank) -> None:
     bank = await make_bank()
     contents = ["good", "data:application/x-nothing;base64,AAAA", "file:///etc/passwd", "also good"]
-    sent = [{"document_id": str(place), "content": content} for place, content in enumerate(contents)]
+    sent: list[Any] = [{"document_id": str(place), "content": content} for place, content in enumerate(contents)]
+    sent.append({"document_id": "4", "content": "too much", "metadata": {"long": "x" * 65_536}})
 
     request = InsertDocumentsRequest.model_validate({"bank_id": "b", "documents": sent})
     reports = (await bank.provider.insert_documents(request, bank.context)).documents
 
-    assert [report.document_id for report in reports] == ["0", "1", "2", "3"]
-    assert [report.error is None for report in reports] == [True, False, False, True]
-    assert [report.chunk_count for report in reports] == [1, None, None, 1]
+    assert [report.document_id for report in reports] == ["0", "1", "2", "3", "4"]
+    assert [report.error is None for report in reports] == [True, False, False, True, False]
+    assert [report.chunk_count for report in reports] == [1, None, None, 1, None]
     assert sorted(await bank.found("good")) == ["0", "3"]
 
 

@@ -15,7 +15,8 @@
             await self._ingestor.stop()
 
         async def _read(self, document, bank, context):
-            read = await self._ingestor.read(document, chunk_size=bank.chunk_size_in_tokens, overlap=64)
+            cut = cut_of(bank)
+            read = await self._ingestor.read(document, chunk_size=cut.chunk_size, overlap=cut.overlap)
             embedder = BankEmbedder(self.deps.inference, self.deps.models, bank.embedding_model)
             return read.chunks, await embedder.embed([chunk.text for chunk in read.chunks], context)
 
@@ -23,9 +24,19 @@ The libraries that parse come with the extra `ingest` and are loaded in the pars
 """
 
 from hitchpost.ingest.config import IngestConfig
+from hitchpost.ingest.cuts import Cut, cut_of
 from hitchpost.ingest.documents import IngestedDocument, TextChunk
 from hitchpost.ingest.embedder import BankEmbedder
 from hitchpost.ingest.ingestor import Ingestor
 from hitchpost.ingest.tokens import count_tokens
 
-__all__ = ["BankEmbedder", "IngestConfig", "IngestedDocument", "Ingestor", "TextChunk", "count_tokens"]
+__all__ = [
+    "BankEmbedder",
+    "Cut",
+    "IngestConfig",
+    "IngestedDocument",
+    "Ingestor",
+    "TextChunk",
+    "count_tokens",
+    "cut_of",
+]

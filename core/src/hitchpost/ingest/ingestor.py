@@ -1,12 +1,13 @@
 """From a document of a request to its chunks: where its content comes from, how it is read, how it is cut."""
 
 import asyncio
+import json
 import logging
 import re
 from typing import TYPE_CHECKING
 
 from hitchpost.api import URL, ImageMedia, InterleavedContent, MemoryBankDocument, content_items
-from hitchpost.errors import BackendUnavailableError, BadRequestError, UnsupportedError
+from hitchpost.errors import BackendUnavailableError, BadRequestError, RequestTooLargeError, UnsupportedError
 from hitchpost.ingest.chunks import ChunkSettings, ChunkSpan, chunks_of, cut
 from hitchpost.ingest.config import IngestConfig
 from hitchpost.ingest.documents import Heading, IngestedDocument
@@ -30,6 +31,8 @@ from hitchpost.ingest.sources.files import read_file_url
 if TYPE_CHECKING:
     from hitchpost.ingest.sources.web import WebReader
 
+MAX_METADATA_CHARACTERS = 65_536
+"""Of one document, as JSON: they are kept with its chunks."""
 URL_START = re.compile(r"(?i:https?://|file://|data:)")
 SHORT_CHARACTERS = 16 * 1024
 """A text up to this is cut in some milliseconds, less than it takes to hand it to another process."""
@@ -75,11 +78,17 @@ class Ingestor:
 
         Raises:
             BadRequestError: the document can't be read, is too large, or lies where nothing may be read from.
+            RequestTooLargeError: its metadata are too large.
             UnsupportedError: documents of its type can't be read, or the library for that is not installed.
             BackendUnavailableError, DeadlineExceededError: it could not be fetched, or not in time.
         """
         if chunk_size is not None and not 0 <= overlap < chunk_size:
             raise BadRequestError(f"an overlap of {overlap} tokens does not go with chunks of {chunk_size}; lower it")
+        if len(json.dumps(document.metadata)) > MAX_METADATA_CHARACTERS:
+            raise RequestTooLargeError(
+                f"metadata have more than {MAX_METADATA_CHARACTERS:,} characters as JSON; put long texts into the content",
+                param="metadata",
+            )
         settings = ChunkSettings(
             chunk_size, overlap, self._config.max_chunks, self._config.max_text_characters * MAX_REPETITION
         )

@@ -9,14 +9,12 @@ from typing import Any
 from hitchpost.api import (
     DocumentReport,
     InsertDocumentsRequest,
-    KeywordMemoryBank,
     MemoryBank,
     MemoryBankDocument,
     RequestContext,
-    VectorMemoryBank,
 )
 from hitchpost.errors import HitchpostError
-from hitchpost.ingest import BankEmbedder, IngestedDocument, Ingestor, TextChunk
+from hitchpost.ingest import BankEmbedder, IngestedDocument, Ingestor, TextChunk, cut_of
 from hitchpost_weaviate.documents import Documents
 from hitchpost_weaviate.names import revision_of
 from hitchpost_weaviate.objects import NEVER, KeptChunk, Record
@@ -25,8 +23,6 @@ DOCUMENTS_AT_A_TIME = 32
 CHUNKS_AT_A_TIME = 100
 CHARACTERS_AT_A_TIME = 4_000_000
 """What is given vectors and written in one call; a server takes messages of 100 MB."""
-KEYWORD_CHUNK_TOKENS = 512
-"""Of a keyword bank, which says nothing of chunks."""
 
 
 @dataclass(slots=True)
@@ -98,7 +94,8 @@ class Insertion:
 
     async def _prepare(self, place: int, document: MemoryBankDocument, expires_at: float) -> _Prepared | None:
         try:
-            ingested = await self._read(document)
+            cut = cut_of(self.bank)
+            ingested = await self.ingestor.read(document, chunk_size=cut.chunk_size, overlap=cut.overlap)
         except HitchpostError as error:
             self._fail(place, document.document_id, error.message)
             return None
@@ -114,15 +111,6 @@ class Insertion:
             expires_at=expires_at,
         )
         return _Prepared(place, record, ingested)
-
-    async def _read(self, document: MemoryBankDocument) -> IngestedDocument:
-        if isinstance(self.bank, VectorMemoryBank):
-            size, overlap = self.bank.chunk_size_in_tokens, self.bank.overlap_size_in_tokens
-            return await self.ingestor.read(
-                document, chunk_size=size, overlap=size // 4 if overlap is None else overlap
-            )
-        is_cut = isinstance(self.bank, KeywordMemoryBank)
-        return await self.ingestor.read(document, chunk_size=KEYWORD_CHUNK_TOKENS if is_cut else None)
 
     async def _write_chunks(self, prepared: Sequence[_Prepared]) -> None:
         for page in _pages(prepared):

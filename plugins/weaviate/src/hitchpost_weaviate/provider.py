@@ -36,7 +36,6 @@ from hitchpost.api import (
 )
 from hitchpost.errors import (
     BackendUnavailableError,
-    BadRequestError,
     ConflictError,
     HitchpostError,
     NotFoundError,
@@ -44,7 +43,7 @@ from hitchpost.errors import (
     UnsupportedError,
     quoted,
 )
-from hitchpost.ingest import BankEmbedder, Ingestor
+from hitchpost.ingest import BankEmbedder, Ingestor, cut_of
 from hitchpost.plugin import MemoryProvider, ProviderDeps
 from hitchpost_weaviate.bank_collections import BankCollections, BankDescription
 from hitchpost_weaviate.config import WeaviateConfig
@@ -283,13 +282,7 @@ class WeaviateMemory(MemoryProvider[WeaviateConfig]):
                 param="params.memory_bank_type",
                 provider_id=self.deps.provider_id,
             )
-        if isinstance(bank, VectorMemoryBank):
-            overlap = bank.overlap_size_in_tokens
-            if overlap is not None and overlap >= bank.chunk_size_in_tokens:
-                raise BadRequestError(
-                    f"params.overlap_size_in_tokens is {overlap}; it must be less than chunk_size_in_tokens, which is {bank.chunk_size_in_tokens}",
-                    param="params.overlap_size_in_tokens",
-                )
+        cut_of(bank)  # or it is refused
 
     def _embedder(self, bank: VectorMemoryBank) -> BankEmbedder:
         return BankEmbedder(self.deps.inference, self.deps.models, bank.embedding_model)

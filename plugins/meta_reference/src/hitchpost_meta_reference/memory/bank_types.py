@@ -1,21 +1,9 @@
-"""The types of banks: which there are, how each cuts documents, and what of a registration must fit what is there."""
+"""The types of banks: which there are, and what of a registration must fit what is there."""
 
-from hitchpost.api import KeywordMemoryBank, MemoryBank, VectorMemoryBank
-from hitchpost.errors import BadRequestError, ConflictError, quoted
+from hitchpost.errors import ConflictError, quoted
 from hitchpost_meta_reference.memory.bank_file import BankHeader
-from hitchpost_meta_reference.memory.insertion import Cut
 
 BANK_TYPES = ("vector", "keyword", "keyvalue")
-KEYWORD_CHUNK_TOKENS = 512
-"""Into chunks of so many tokens a keyword bank cuts its documents; they don't overlap."""
-
-
-def cut_of(bank: MemoryBank) -> Cut:
-    """How a bank's documents become chunks."""
-    if isinstance(bank, VectorMemoryBank):
-        overlap = bank.overlap_size_in_tokens
-        return Cut(bank.chunk_size_in_tokens, bank.chunk_size_in_tokens // 4 if overlap is None else overlap)
-    return Cut(KEYWORD_CHUNK_TOKENS, 0) if isinstance(bank, KeywordMemoryBank) else Cut(None, 0)
 
 
 def check_same(kept: BankHeader, wanted: BankHeader) -> None:
@@ -40,14 +28,4 @@ def check_same(kept: BankHeader, wanted: BankHeader) -> None:
         )
 
 
-def check_overlap(bank: VectorMemoryBank) -> None:
-    """Raises BadRequestError where chunks would share all that they hold."""
-    overlap = bank.overlap_size_in_tokens
-    if overlap is not None and overlap >= bank.chunk_size_in_tokens:
-        raise BadRequestError(
-            f"params.overlap_size_in_tokens is {overlap}; it must be less than chunk_size_in_tokens, which is {bank.chunk_size_in_tokens}",
-            param="params.overlap_size_in_tokens",
-        )
-
-
-__all__ = ["BANK_TYPES", "check_overlap", "check_same", "cut_of"]
+__all__ = ["BANK_TYPES", "check_same"]

@@ -1,15 +1,13 @@
 """Bringing documents into a bank: read, cut, embedded and written, some at a time."""
 
 import asyncio
-import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 from hitchpost.api import DocumentReport, MemoryBankDocument, RequestContext
 from hitchpost.errors import BadRequestError, HitchpostError, RequestTooLargeError, UnsupportedError
-from hitchpost.ingest import BankEmbedder, IngestedDocument, Ingestor
+from hitchpost.ingest import BankEmbedder, Cut, IngestedDocument, Ingestor
 from hitchpost_meta_reference.memory.bank import Bank
 from hitchpost_meta_reference.memory.open_banks import OpenBank, OpenBanks
 from hitchpost_meta_reference.memory.records import BankLimits, NewChunk, NewDocument
@@ -17,22 +15,11 @@ from hitchpost_meta_reference.memory.vectors import unit_vectors
 
 DOCUMENTS_AT_A_TIME = 32
 """Documents of one transaction; each of them is in the bank as a whole or not at all."""
-MAX_METADATA_CHARACTERS = 65_536
-"""Of one document, as JSON."""
 MODEL_PARAM = "embedding_model"
 """What an error names that is about the model and not about a text."""
 
 _OF_THE_DOCUMENT = (BadRequestError, RequestTooLargeError, UnsupportedError)
 """What an embedding model says of a text; anything else concerns all texts."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """How documents become chunks."""
-
-    chunk_size: int | None
-    """In tokens; None: a document is one chunk."""
-    overlap: int
 
 
 class Insertion:
@@ -129,10 +116,6 @@ class Insertion:
                 self._changed(one)
 
     async def _read(self, document: MemoryBankDocument) -> IngestedDocument:
-        if len(json.dumps(document.metadata)) > MAX_METADATA_CHARACTERS:
-            raise RequestTooLargeError(
-                f"metadata have more than {MAX_METADATA_CHARACTERS:,} characters as JSON; put long texts into the content"
-            )
         return await self._ingestor.read(document, chunk_size=self._cut.chunk_size, overlap=self._cut.overlap)
 
     async def _embed(self, read: dict[int, IngestedDocument], errors: dict[int, str]) -> dict[int, list[list[float]]]:
@@ -185,4 +168,4 @@ def _write(bank: Bank, ready: Sequence[_Ready], limits: BankLimits) -> list[bool
     return bank.insert(documents, limits)
 
 
-__all__ = ["DOCUMENTS_AT_A_TIME", "MAX_METADATA_CHARACTERS", "Cut", "Insertion"]
+__all__ = ["DOCUMENTS_AT_A_TIME", "Insertion"]

@@ -35,11 +35,11 @@ from hitchpost.errors import (
     UnsupportedError,
     quoted,
 )
-from hitchpost.ingest import BankEmbedder, Ingestor
+from hitchpost.ingest import BankEmbedder, Ingestor, cut_of
 from hitchpost.plugin import MemoryProvider, Metric, ProviderDeps
 from hitchpost_meta_reference.memory.bank import Bank, Found, Search
 from hitchpost_meta_reference.memory.bank_file import BankHeader
-from hitchpost_meta_reference.memory.bank_types import BANK_TYPES, check_overlap, check_same, cut_of
+from hitchpost_meta_reference.memory.bank_types import BANK_TYPES, check_same
 from hitchpost_meta_reference.memory.config import MemoryConfig
 from hitchpost_meta_reference.memory.indexing import Indexing
 from hitchpost_meta_reference.memory.insertion import Insertion
@@ -162,7 +162,7 @@ class EmbeddedMemory(MemoryProvider[MemoryConfig]):
             )
         if not isinstance(bank, VectorMemoryBank):
             return BankHeader(name=name, bank_type=bank_type)
-        check_overlap(bank)
+        cut_of(bank)  # or it is refused
         own = RequestContext(request_id=f"memory-bank-{uuid.uuid4().hex}")
         try:
             dimension = await self._embedder(bank).dimension(context or own)
