@@ -31,15 +31,11 @@ class HostMetrics:
 
     def __init__(self, providers: Sequence[ProviderGate], lifecycle: Lifecycle) -> None:
         self._registry = CollectorRegistry()
-        self._requests = RequestCollector()
-        self._registry.register(self._requests)
+        self.requests = RequestCollector()
+        self._registry.register(self.requests)
         in_flight = Gauge("hitchpost_requests_in_flight", "Requests being answered", registry=self._registry)
         in_flight.set_function(lambda: lifecycle.running)
         self._registry.register(ProviderCollector(providers))
-
-    def count(self, surface: str, route: str, status: int, duration_s: float, *, is_stream: bool) -> None:
-        """Count one answered request."""
-        self._requests.count(surface, route, status, duration_s, is_stream=is_stream)
 
     def text(self) -> bytes:
         """Everything, in Prometheus' text format."""

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
+from typing import NamedTuple
 
 from aiohttp import hdrs, web
 from aiohttp.web_urldispatcher import UrlMappingMatchInfo
@@ -28,6 +29,15 @@ CLIENT_GONE = 499
 """Status in log and metrics of a request whose client left before the answer was whole; nobody receives it."""
 
 
+class Place(NamedTuple):
+    """Where a request goes."""
+
+    match: UrlMappingMatchInfo
+    route: str
+    is_operation: bool
+    surface: Surface
+
+
 def answering(
     app: web.Application, guard: BrowserGuard, lifecycle: Lifecycle, metrics: HostMetrics, tracer: Tracer | None
 ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
@@ -36,12 +46,21 @@ def answering(
     It stands in aiohttp's own place between connection and handler, since a middleware there costs a twentieth of a whole answer.
     """
 
+    fixed: dict[tuple[str, str], Place] = {}
+
     async def answer(request: web.Request) -> web.StreamResponse:
         exchange = begin_exchange(request)
-        match = request._match_info = await app.router.resolve(request)  # noqa: SLF001 - as an application does it
-        match.add_app(app)
-        route = _route_of(match)
-        is_operation, surface = _surface_of(request.path)
+        # What a fixed path matches never changes, so that it is searched for once.
+        place = fixed.get((request.method, request.raw_path))
+        if place is None:
+            match = await app.router.resolve(request)
+            match.add_app(app)
+            place = Place(match, _route_of(match), *_surface_of(request.path))
+            # Only under the path as we write it: of the ways to write it in percent codes there are too many to keep.
+            if isinstance(match.route.resource, web.PlainResource) and request.raw_path == place.route:
+                fixed[request.method, place.route] = place
+        match, route, is_operation, surface = place
+        request._match_info = match  # noqa: SLF001 - as an application does it
         status = CLIENT_GONE
         if tracer is not None and not is_operation:
             exchange.span = _begin_span(tracer, request, route, exchange, surface)
@@ -71,7 +90,7 @@ def answering(
         finally:
             duration_s = time.monotonic() - exchange.started
             name = "operations" if is_operation else surface.name
-            metrics.count(name, route, status, duration_s, is_stream=exchange.is_stream)
+            metrics.requests.count(name, route, status, duration_s, is_stream=exchange.is_stream)
             # A line for each request that went well would cost as much as routing it; the metrics count those.
             went_well = status < 400 and exchange.failure is None
             level = logging.DEBUG if is_operation or went_well else logging.INFO

@@ -50,6 +50,10 @@ class ProviderState(StrEnum):
     draining = "draining"
 
 
+SERVING = (ProviderState.ready, ProviderState.degraded)
+"""The states in which a provider is asked. Names of an enum's members are slow to look up, and every request asks for these."""
+
+
 class ProviderGate:
     """A configured provider as the host sees it, built or not.
 
@@ -108,7 +112,7 @@ class ProviderGate:
         if state is not self.state:
             self.since = datetime.now(UTC)
             # One that doesn't serve has nothing to finish.
-            if state is not ProviderState.draining or self.state in (ProviderState.ready, ProviderState.degraded):
+            if state is not ProviderState.draining or self.state in SERVING:
                 self._log_state(state, reason)
         self.state, self.reason, self.retry_after_s = state, reason, retry_after_s
 
@@ -118,7 +122,7 @@ class ProviderGate:
 
     def check_serving(self) -> None:
         """Raises BackendUnavailableError, with the reason, unless the provider serves."""
-        if self.provider is not None and self.state in (ProviderState.ready, ProviderState.degraded):
+        if self.provider is not None and self.state in SERVING:
             return
         because = f": {self.reason}" if self.reason else ""
         raise BackendUnavailableError(
