@@ -193,15 +193,27 @@ async def test_documents_that_can_not_be_read_are_reported_in_their_places(make_
     assert sorted(await bank.found("good")) == ["0", "3"]
 
 
-async def test_of_one_id_twice_the_last_counts_and_the_first_is_told(make_bank: MakeBank) -> None:
+async def test_of_one_id_twice_the_last_counts(make_bank: MakeBank) -> None:
     bank = await make_bank("keyvalue")
     sent = [{"document_id": "d", "content": text} for text in ("first", "second")]
 
     request = InsertDocumentsRequest.model_validate({"bank_id": "b", "documents": sent})
     reports = (await bank.provider.insert_documents(request, bank.context)).documents
 
-    assert [report.error for report in reports] == ["documents.1 has the same id", None]
+    assert [(report.chunk_count, report.error) for report in reports] == [(0, None), (1, None)]
     assert (await bank.query("d")).chunks[0].content == "second"
+
+
+async def test_of_one_id_twice_neither_goes_in_where_the_last_can_not(make_bank: MakeBank) -> None:
+    bank = await make_bank("keyvalue")
+    sent = [{"document_id": "d", "content": text} for text in ("first", "file:///etc/passwd")]
+
+    request = InsertDocumentsRequest.model_validate({"bank_id": "b", "documents": sent})
+    reports = (await bank.provider.insert_documents(request, bank.context)).documents
+
+    assert all("file:// URLs may be read only" in str(report.error) for report in reports)
+    assert str(reports[0].error).startswith("not inserted, as a later document")
+    assert (await bank.query("d")).chunks == []
 
 
 async def test_empty_document_is_there_and_found_by_nobody(make_bank: MakeBank) -> None:

@@ -58,12 +58,7 @@ class Insertion:
         """
         expires_at = NEVER if request.ttl_seconds is None else time.time() + request.ttl_seconds
         last = {document.document_id: place for place, document in enumerate(request.documents)}
-        wanted = []
-        for place, document in enumerate(request.documents):
-            if last[document.document_id] == place:
-                wanted.append((place, document))
-            else:
-                self._fail(place, document.document_id, f"documents.{last[document.document_id]} has the same id")
+        wanted = [(place, request.documents[place]) for place in sorted(last.values())]
         for start in range(0, len(wanted), DOCUMENTS_AT_A_TIME):
             try:
                 await self._put(wanted[start : start + DOCUMENTS_AT_A_TIME], expires_at)
@@ -74,7 +69,12 @@ class Insertion:
                 for place, document in wanted[start:]:
                     self._fail(place, document.document_id, error.message)
                 break
-        return [self.reports[place] for place in range(len(request.documents))]
+        return [
+            self.reports[place]
+            if last[document.document_id] == place
+            else _replaced(self.reports[last[document.document_id]])
+            for place, document in enumerate(request.documents)
+        ]
 
     async def _put(self, wanted: Sequence[tuple[int, MemoryBankDocument]], expires_at: float) -> None:
         read = await asyncio.gather(*(self._prepare(place, document, expires_at) for place, document in wanted))
@@ -130,6 +130,14 @@ class Insertion:
 
     def _fail(self, place: int, document_id: str, message: str) -> None:
         self.reports[place] = DocumentReport(document_id=document_id, error=message)
+
+
+def _replaced(report: DocumentReport) -> DocumentReport:
+    """Of a document that one with the same id follows, when that one has this report: nothing of it is kept."""
+    if report.error is None:
+        return DocumentReport(document_id=report.document_id, chunk_count=0)
+    message = f"not inserted, as a later document of the request has the same id, which did not go in: {report.error}"
+    return DocumentReport(document_id=report.document_id, error=message)
 
 
 def _pages(prepared: Sequence[_Prepared]) -> Iterator[list[tuple[_Prepared, TextChunk]]]:
