@@ -440,3 +440,39 @@ def test_files_of_one_name_in_two_places_are_two_stacks(tmp_path: Path) -> None:
         names.add(load_run_config(tmp_path / folder / "run.yaml", {}).config.image_name)
 
     assert len(names) == 2
+
+
+# --- paths ---
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [("kept/store.db", "{folder}/kept/store.db"), ("/srv/a.db", "/srv/a.db"), ("~/a.db", "{home}/a.db")],
+)
+def test_path_of_the_store_is_relative_to_the_run_config(
+    written: str, meant: str, run_yaml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+
+    loaded = load(run_yaml, f"{MINIMAL}metadata_store: {{type: sqlite, db_path: {written}}}\n")
+
+    assert str(loaded.config.metadata_store.db_path) == meant.format(folder=tmp_path, home=tmp_path / "home")
+
+
+def test_path_stays_right_when_the_current_folder_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    loaded = load(Path("run.yaml"), f"{MINIMAL}metadata_store: {{type: sqlite, db_path: a.db}}\n")
+
+    assert loaded.config.metadata_store.db_path == tmp_path / "a.db"
+
+
+def test_config_that_is_no_file_leaves_paths_relative() -> None:
+    data = {"metadata_store": {"type": "sqlite", "db_path": "a.db"}}
+
+    assert parse_run_config(data, {}, name="given").config.metadata_store.db_path == Path("a.db")
+
+
+def test_home_of_nobody_is_a_problem_of_its_path(run_yaml: Path) -> None:
+    error = refusal(run_yaml, f"{MINIMAL}metadata_store: {{type: sqlite, db_path: '~no-such-user/a.db'}}\n")
+
+    assert "metadata_store.db_path (line 2): the home directory that it begins with isn't there" in str(error)

@@ -162,7 +162,8 @@ def _planned(file: Path, environ: dict[str, str]) -> "tuple[LoadedRunConfig, Sta
     for report in plugins.reports:
         if report.state is PluginState.failed:
             show_warning(f"plugin {report.name} ({report.distribution}) can't be used: {report.stage}: {report.reason}")
-    return loaded, draft_stack(loaded.config, plugins, build_catalog(plugins.reports), loaded.problems)
+    catalog = build_catalog(plugins.reports)
+    return loaded, draft_stack(loaded.config, plugins, catalog, loaded.problems, loaded.folder)
 
 
 __all__ = ["check_file", "config", "warn_of_aliases"]

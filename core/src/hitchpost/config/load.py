@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from hitchpost.api import RegisterMemoryBankRequest, RegisterModelRequest, RegisterShieldRequest
+from hitchpost.api.config_path import config_context
 from hitchpost.config.document import read_yaml
 from hitchpost.config.placeholders import Filling, fill_placeholders, join_path, outer_paths
 from hitchpost.config.published_types import FOREIGN_APIS
@@ -37,6 +38,8 @@ class LoadedRunConfig:
     lines: Mapping[str, int] = field(default_factory=dict)
     """Line of each YAML path of the file."""
     upgraded: Upgraded = field(default_factory=lambda: Upgraded({}))
+    folder: Path | None = None
+    """Where the file lies, if it is one: what paths are relative to."""
 
     def find_line(self, path: str) -> int | None:
         """The line of a part of the config, or of the innermost part around it that the file has."""
@@ -92,7 +95,7 @@ def read_run_config(path: Path, environ: Mapping[str, str]) -> LoadedRunConfig:
     document = read_yaml(read_text(path), name)
     if not isinstance(document.data, dict):
         raise ConfigError(f"{name} is not a mapping; it needs at least the key `providers` or `presets`")
-    loaded = replace(_read(document.data, environ, name), lines=document.lines)
+    loaded = replace(_read(document.data, environ, name, path.parent), lines=document.lines)
     if is_wrong("plugins", loaded.problems):
         loaded.check()
     config = loaded.config
@@ -125,7 +128,9 @@ def parse_run_config(data: Mapping[Any, Any], environ: Mapping[str, str], *, nam
     return loaded
 
 
-def _read(given: Mapping[Any, Any], environ: Mapping[str, str], name: str) -> LoadedRunConfig:
+def _read(
+    given: Mapping[Any, Any], environ: Mapping[str, str], name: str, folder: Path | None = None
+) -> LoadedRunConfig:
     upgraded = upgrade_run_config(given)
     notes: list[str] = []
     problems = list(upgraded.problems)
@@ -134,13 +139,13 @@ def _read(given: Mapping[Any, Any], environ: Mapping[str, str], name: str) -> Lo
     filled = fill_placeholders(known, environ, problems, fillings=fillings)
     present = {key: value for key, value in filled.items() if value is not None}
     try:
-        config = RunConfig.model_validate(present)
+        config = RunConfig.model_validate(present, context=config_context(folder))
     except ValidationError as error:
         problems += [line for line in validation_problems(error, data=present) if not is_reported(line, problems)]
         config = readable_model(RunConfig, present)
     for section, kind in _RESOURCES.items():
         notes += _unknown_keys(section, kind, present.get(section))
-    return LoadedRunConfig(config, name, problems, notes, upgraded.changes, fillings, upgraded=upgraded)
+    return LoadedRunConfig(config, name, problems, notes, upgraded.changes, fillings, upgraded=upgraded, folder=folder)
 
 
 _RESOURCES: Mapping[str, type[BaseModel]] = {
@@ -212,10 +217,12 @@ def validation_problems(error: ValidationError, path: str = "", data: Any = None
     return lines
 
 
-def validate_as(model: type[BaseModel], data: Mapping[str, Any], path: str, problems: list[str]) -> BaseModel | None:
-    """`data` as an instance of `model`, or None with lines added to `problems`."""
+def validate_as(
+    model: type[BaseModel], data: Mapping[str, Any], path: str, problems: list[str], folder: Path | None = None
+) -> BaseModel | None:
+    """`data`, from a run config in `folder`, as an instance of `model`, or None with lines added to `problems`."""
     try:
-        return model.model_validate(data)
+        return model.model_validate(data, context=config_context(folder))
     except ValidationError as error:
         problems += validation_problems(error, path, data)
         return None

@@ -18,6 +18,7 @@ A plugin is what an entry point of the group `hitchpost` names, usually a module
 `hitchpost.plugin.hookspecs` documents every hook. The names below are the public contract; the other modules of this package are the host's.
 """
 
+from hitchpost.api.config_path import ConfigPath
 from hitchpost.plugin.collect import chat_of, collect_chat, collect_completion, completion_of
 from hitchpost.plugin.declarations import CommandSpec, Preset, ProviderSpec
 from hitchpost.plugin.provider import (
@@ -34,6 +35,7 @@ from hitchpost.plugin.provider import (
 __all__ = [
     "AgentsProvider",
     "CommandSpec",
+    "ConfigPath",
     "InferenceProvider",
     "MemoryProvider",
     "Metric",

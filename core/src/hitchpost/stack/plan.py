@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
@@ -92,6 +93,8 @@ class StackPlan:
 class _Draft:
     known_problems: Sequence[str] = ()
     """What was found wrong with the config before; what follows from it alone is not said again."""
+    folder: Path | None = None
+    """Of the run config."""
     unclear_apis: set[Api] = field(default_factory=set)
     """APIs that have providers whose ids can't be read."""
     providers: dict[Key, ProviderPlan] = field(default_factory=dict)
@@ -131,21 +134,26 @@ def plan_loaded(loaded: LoadedRunConfig, plugins: Plugins, catalog: Catalog) -> 
     Raises:
         ConfigError: with what was wrong when it was read and what is wrong now, each with its YAML path and line.
     """
-    plan = draft_stack(loaded.config, plugins, catalog, loaded.problems)
+    plan = draft_stack(loaded.config, plugins, catalog, loaded.problems, loaded.folder)
     loaded.check(plan.problems)
     return plan
 
 
 def draft_stack(
-    config: RunConfig | None, plugins: Plugins, catalog: Catalog, known_problems: Sequence[str] = ()
+    config: RunConfig | None,
+    plugins: Plugins,
+    catalog: Catalog,
+    known_problems: Sequence[str] = (),
+    folder: Path | None = None,
 ) -> StackPlan:
     """The same as `plan_stack`, with the problems in the plan.
 
     Args:
         config: may be what could be read of a file with problems.
         known_problems: those problems; the plan has only further ones.
+        folder: what paths in the configs of its providers are relative to; None: the current folder.
     """
-    draft = _Draft(known_problems)
+    draft = _Draft(known_problems, folder)
     if config is None:
         _plan_presets(draft, undisputed_presets(plugins.reports, draft.notes), catalog)
     else:
@@ -234,7 +242,8 @@ def _fill_plan(plan: ProviderPlan, config: Mapping[str, Any], catalog: Catalog, 
     problems: list[str] = []
     try:
         plan.provider_data = _load_model(plan.spec.provider_data) if plan.spec.provider_data else None
-        plan.config = validate_as(_load_model(plan.spec.config), config, f"{plan.origin}.config", problems)
+        folder = None if plan.is_preset else draft.folder
+        plan.config = validate_as(_load_model(plan.spec.config), config, f"{plan.origin}.config", problems, folder)
     except KeyboardInterrupt:
         raise
     except BaseException as error:

@@ -1,22 +1,23 @@
 """Which store, and where: a field of provider configs and the run config's `metadata_store`."""
 
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, SecretStr, Tag
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, SecretStr, Tag
+
+from hitchpost.api.config_path import ConfigPath
 
 Namespace = Annotated[str, Field(max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
 TimeoutSeconds = Annotated[float, Field(gt=0, le=300)]
 
 
-def _file_path(path: Path) -> Path:
+def _no_address(path: Any) -> Any:
     if str(path) == ":memory:" or str(path).startswith("file:"):
         raise ValueError("a file's path is wanted; a store in memory is `type: memory`")
-    return path.expanduser()
+    return path
 
 
-FilePath = Annotated[Path, AfterValidator(_file_path)]
+FilePath = Annotated[ConfigPath, BeforeValidator(_no_address)]
 
 
 class _StoreConfig(BaseModel):

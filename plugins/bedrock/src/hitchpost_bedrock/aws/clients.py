@@ -148,7 +148,7 @@ class _ClientFactory:
 
     def _certificates(self, session: boto3.Session) -> Any:
         if self._config.ca_bundle is not None:
-            return str(self._config.ca_bundle.expanduser())
+            return str(self._config.ca_bundle)
         # As botocore looks for them; an empty variable is none.
         return os.environ.get("AWS_CA_BUNDLE") or os.environ.get("REQUESTS_CA_BUNDLE") or True
 

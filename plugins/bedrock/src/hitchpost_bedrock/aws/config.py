@@ -1,10 +1,10 @@
 """How AWS is reached: the fields that every provider of this package has."""
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
+from hitchpost.plugin import ConfigPath
 from hitchpost_bedrock.aws.credentials import BLANK_IS_NONE, AwsKeys, Region
 
 
@@ -19,7 +19,7 @@ class AwsConfig(AwsKeys):
     """A profile of the shared config and credentials files."""
     endpoint_url: Annotated[str | None, BLANK_IS_NONE, Field(pattern=r"^https?://")] = None
     """Where both services of Bedrock are reached, such as a VPC endpoint; absent: the region's own."""
-    ca_bundle: Path | None = None
+    ca_bundle: ConfigPath | None = None
     """File with the certificates to trust; absent: `AWS_CA_BUNDLE`, `REQUESTS_CA_BUNDLE`, or those that come with botocore."""
     total_max_attempts: Annotated[int, Field(ge=1, le=20)] | None = None
     """How often a call is made at most; absent: as boto3's environment says, else 5."""

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from hitchpost.plugin import ConfigPath
 from hitchpost_meta_reference.engine.settings import DeviceName, DtypeName, EngineSettings
 
 
@@ -15,7 +16,7 @@ class MetaReferenceInferenceConfig(BaseModel):
 
     model: Annotated[str, Field(min_length=1)] = "Llama3.2-3B-Instruct"
     """Name that the model is served under; one of Meta's descriptors such as `Llama3.1-8B-Instruct` tells its prompt format too."""
-    checkpoint_dir: Path | None = None
+    checkpoint_dir: ConfigPath | None = None
     """Folder with the checkpoint, in Meta's or in Hugging Face's format; absent: `~/.llama/checkpoints/MODEL`, each `:` of the name as `-`."""
     dtype: DtypeName | None = None
     """Of the weights: `float32`, `bfloat16` or `float16`; absent: as they were saved."""
