@@ -48,11 +48,11 @@ async def read_body(request: web.Request, max_bytes: int, timeout_s: float) -> b
         web.HTTPException: 408 it came too slowly; 415 it is compressed in a way that the host doesn't know.
     """
     content = request.content
-    if (request.content_length or 0) > max_bytes:
-        raise _too_large(max_bytes)
     try:
         if content.is_eof():
             raw = content.read_nowait()
+        elif (request.content_length or 0) > max_bytes:
+            raise _too_large(max_bytes)
         else:
             async with request.app[LIFECYCLE].reading(timeout_s):
                 raw = await _read_all(request, max_bytes)

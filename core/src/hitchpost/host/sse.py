@@ -166,6 +166,7 @@ class _Output:
         self._has_written = False
         """Since the beginning, or the last heartbeat."""
         self._request = request
+        self._protocol = request.protocol
         self._settings = settings
         self._timer: asyncio.TimerHandle | None = None
         self._heartbeats: asyncio.Task[None] | None = None
@@ -189,7 +190,7 @@ class _Output:
         if not self.is_open:
             await self.open()
         self._has_written = True
-        transport = self._request.transport
+        transport = self._protocol.transport
         if transport is None or (not transport.get_write_buffer_size() and len(data) < _SOCKET_BUFFER_BYTES):
             await self.response.write(data)
             return
@@ -223,7 +224,7 @@ class _Output:
 
     async def _beat(self) -> None:
         while True:
-            transport = self._request.transport
+            transport = self._protocol.transport
             if transport is None:
                 return
             if not self._has_written and transport.get_write_buffer_size() == 0:
