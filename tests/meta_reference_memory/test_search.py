@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hitchpost.api import metadata_fits
-from hitchpost_meta_reference.memory.bank import Bank
+from hitchpost.api import QueryMode, metadata_fits
+from hitchpost_meta_reference.memory.bank import Bank, Search
 from hitchpost_meta_reference.memory.fusion import fuse
 from tests.meta_reference_memory.banks import LIMITS, SAMPLE, ask, document, fill, names, open_bank
 
@@ -87,7 +87,7 @@ WANTED: Any = VALUES.filter(lambda value: not isinstance(value, list | dict))
 @given(
     kept=st.lists(st.dictionaries(st.sampled_from("xyz"), VALUES), max_size=6),
     wanted=st.dictionaries(st.sampled_from("xyz"), st.one_of(WANTED, st.lists(WANTED, max_size=3)), max_size=3),
-    mode=st.sampled_from(MODES),
+    mode=st.sampled_from([*MODES, "ids"]),
 )
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_filter_finds_what_the_api_says_that_it_fits(
@@ -96,7 +96,11 @@ def test_filter_finds_what_the_api_says_that_it_fits(
     empty_bank.delete([f"d{number}" for number in range(6)])
     empty_bank.insert([document(f"d{n}", "same text", metadata=each) for n, each in enumerate(kept)], LIMITS)
 
-    found = names(ask(empty_bank, "same", mode, metadata=wanted))
+    if mode == "ids":
+        asked = Search(mode=QueryMode.keyword, max_chunks=10, score_threshold=0.0, metadata=wanted)
+        found = [chunk.document_id for chunk, _ in empty_bank.find_by_ids([f"d{n}" for n in range(6)], asked)]
+    else:
+        found = names(ask(empty_bank, "same", mode, metadata=wanted))
 
     assert sorted(found) == [f"d{number}" for number, each in enumerate(kept) if metadata_fits(each, wanted)]
 

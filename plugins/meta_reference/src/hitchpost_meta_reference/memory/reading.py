@@ -74,16 +74,19 @@ def chunks_of_documents(
     connection: sqlite3.Connection, document_ids: Iterable[str], asked: Filter | None, count: int, now: float
 ) -> list[Chunk]:
     """The chunks of documents, in the order of the ids and then of their positions."""
-    condition, values = _filtered(asked or {})
+    # Not in SQL as in `eligible`, which looks at the metadata of all documents: it would for each id.
+    wanted = {name: frozenset(_options(value)) for name, value in (asked or {}).items()}
     chunks: list[Chunk] = []
     for document_id in dict.fromkeys(document_ids):
         rows = connection.execute(
             "SELECT text, chunks.token_count, position, document_id, metadata FROM documents "  # noqa: S608
             "JOIN chunks ON chunks.document = documents.key "
-            f"WHERE document_id = :id AND {condition} AND {_ALIVE} ORDER BY position LIMIT :count",
-            {**values, "id": document_id, "count": count - len(chunks), "now": now},
+            f"WHERE document_id = :id AND {_ALIVE} ORDER BY position LIMIT :count",
+            {"id": document_id, "count": count - len(chunks), "now": now},
         )
-        chunks.extend(_chunk(*row) for row in rows)
+        found = [_chunk(*row) for row in rows]
+        if found and all(filter_value((found[0].metadata or {}).get(name)) in wanted[name] for name in wanted):
+            chunks += found
         if len(chunks) == count:
             break
     return chunks
@@ -174,7 +177,7 @@ def _filtered(asked: Filter) -> tuple[str, dict[str, Any]]:
     parts = ["TRUE"]
     values: dict[str, Any] = {}
     for number, (name, wanted) in enumerate(asked.items()):
-        options = [filter_value(option) for option in (wanted if isinstance(wanted, list) else [wanted])]
+        options = _options(wanted)
         named = f"SELECT document FROM metadata WHERE name = :name{number}"  # noqa: S608
         condition = f"documents.key IN ({named} AND value IN (SELECT value FROM json_each(:options{number})))"  # noqa: S608
         if NULL in options:
@@ -183,6 +186,11 @@ def _filtered(asked: Filter) -> tuple[str, dict[str, Any]]:
         parts.append(condition)
         values |= {f"name{number}": name, f"options{number}": json.dumps(options)}
     return " AND ".join(parts), values
+
+
+def _options(wanted: Any) -> list[str]:
+    """The values of which one is asked for."""
+    return [filter_value(option) for option in (wanted if isinstance(wanted, list) else [wanted])]
 
 
 def _ids(rows: Any) -> Ids:
