@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hitchpost import api, plugin
-from hitchpost.api import Capability
-from hitchpost.api.capabilities import _FIELDS, _SAMPLING_FIELDS
+from hitchpost.api import Capability, capabilities
 
 PAGE = Path(__file__).with_name("plugin-reference.md")
 GUIDE = Path(__file__).with_name("plugins.md")
@@ -284,7 +283,7 @@ def _asked_by(capability: Capability) -> str:
             f"memory banks of the type {capability.removesuffix('_bank')}; refuse the others in `register_memory_bank`"
         )
     kinds = [kind.__name__ for kind in _REQUESTS if kind.needs is capability]
-    fields = [name for name, needed, _ in (*_FIELDS, *_SAMPLING_FIELDS) if needed is capability]
+    fields = [name for needed, name in _needs() if needed is capability]
     docs = {name: doc for name, _, _, doc in _fields(Capability) if doc}
     said = [*(f"every `{kind}`" for kind in kinds), *(f"`{name}`" for name in dict.fromkeys(fields))]
     return ". ".join(filter(None, (", ".join(said), docs.get(capability.value, "").rstrip("."))))
@@ -294,8 +293,24 @@ _REQUESTS = (api.ChatCompletionRequest, api.CompletionRequest, api.EmbeddingsReq
 
 
 def _capabilities_of(kind: type, name: str) -> list[Capability]:
-    table = _FIELDS if kind in _REQUESTS else _SAMPLING_FIELDS if kind is api.SamplingParams else ()
-    return [capability for field, capability, _ in table if field == name]
+    asking = (*_REQUESTS, api.SamplingParams)
+    return [capability for capability, field in _needs() if field == name] if kind in asking else []
+
+
+def _needs() -> list[tuple[Capability, str]]:
+    """Capabilities, each with a field that asks for it: what `needed_capabilities` appends, in its order."""
+    calls = [node for node in ast.walk(ast.parse(inspect.getsource(capabilities))) if isinstance(node, ast.Call)]
+    pairs = [
+        call.args[0].elts
+        for call in calls
+        if ast.unparse(call.func) == "needed.append" and isinstance(call.args[0], ast.Tuple)
+    ]
+    return [
+        (Capability(node.attr), ast.literal_eval(field))
+        for asked, field in pairs
+        for node in ast.walk(asked)
+        if isinstance(node, ast.Attribute)
+    ]
 
 
 # --- reading the sources ---
