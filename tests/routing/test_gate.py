@@ -2,6 +2,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -247,12 +248,16 @@ async def test_admitted_context_has_the_resource_and_the_earlier_deadline() -> N
     assert 99 < (patient.remaining_s() or 0) <= 100
 
 
-async def test_admitted_context_keeps_what_came_with_the_request() -> None:
-    given = {"request_id": "r", "principal": "who", "raw_provider_data": {"a": 1}, "trace_id": "t", "span_id": "s"}
+async def test_admitted_context_keeps_all_else_that_came_with_the_request() -> None:
+    settled_here = {"deadline", "resource", "provider_data"}
+    given: dict[str, Any] = {field.name: {field.name: 1} for field in fields(RequestContext)}
+    given |= dict.fromkeys(settled_here)
 
     admitted = await admitted_context(make_gate(), RequestContext(**given))
 
-    assert {name: getattr(admitted, name) for name in given} == given
+    assert {name: getattr(admitted, name) for name in given if name not in settled_here} == {
+        name: value for name, value in given.items() if name not in settled_here
+    }
 
 
 # --- provider data ---

@@ -34,21 +34,6 @@ class RequestContext:
     span_id: str | None = None
     """The span inside which this call is made: the parent of whatever the callee records."""
 
-    def admitted(
-        self, deadline: float, resource: Resource | None, provider_data: BaseModel | None, span_id: str | None
-    ) -> "RequestContext":
-        """The context of one call of a provider. (`dataclasses.replace` would look at every field by its name, for twice the time.)"""
-        return RequestContext(
-            request_id=self.request_id,
-            deadline=deadline,
-            resource=resource,
-            provider_data=provider_data,
-            raw_provider_data=self.raw_provider_data,
-            principal=self.principal,
-            trace_id=self.trace_id,
-            span_id=span_id,
-        )
-
     def remaining_s(self) -> float | None:
         """Seconds until the deadline, at least 0; None without one."""
         return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())

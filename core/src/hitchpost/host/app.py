@@ -9,7 +9,7 @@ from hitchpost.host.connection import HostRunner
 from hitchpost.host.keys import ANSWER, LIFECYCLE, METRICS, SETTINGS, STACK, STARTED_AT
 from hitchpost.host.lifecycle import Lifecycle
 from hitchpost.host.metrics import HostMetrics
-from hitchpost.host.middleware import answering
+from hitchpost.host.middleware import Answering
 from hitchpost.host.native.routes import native_routes, october_2024_routes
 from hitchpost.host.openai.routes import openai_routes
 from hitchpost.host.operations import operation_routes
@@ -37,7 +37,7 @@ def make_app(
     metrics = HostMetrics(stack.providers, lifecycle)
     guard = BrowserGuard(stack.server.host if listen_host is None else listen_host, stack.server.allowed_hosts)
     app = web.Application()
-    app[ANSWER] = answering(app, guard, lifecycle, metrics, stack.tracer)
+    app[ANSWER] = Answering(app, guard, lifecycle, metrics, stack.tracer).answer
     app[STACK] = stack
     app[LIFECYCLE] = lifecycle
     app[METRICS] = metrics

@@ -4,7 +4,6 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import NamedTuple
 
@@ -38,49 +37,54 @@ class Place(NamedTuple):
     surface: Surface
 
 
-def answering(
-    app: web.Application, guard: BrowserGuard, lifecycle: Lifecycle, metrics: HostMetrics, tracer: Tracer | None
-) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    """What answers the requests to an application.
+class Answering:
+    """Answers the requests to an application.
 
     It stands in aiohttp's own place between connection and handler, since a middleware there costs a twentieth of a whole answer.
     """
 
-    fixed: dict[tuple[str, str], Place] = {}
+    def __init__(
+        self,
+        app: web.Application,
+        guard: BrowserGuard,
+        lifecycle: Lifecycle,
+        metrics: HostMetrics,
+        tracer: Tracer | None,
+    ) -> None:
+        self._app = app
+        self._guard = guard
+        self._lifecycle = lifecycle
+        self._count = metrics.requests.count
+        self._tracer = tracer
+        self._fixed: dict[tuple[str, str], Place] = {}
+        """What a method and a fixed path match never changes, so that it is searched for once."""
 
-    async def answer(request: web.Request) -> web.StreamResponse:
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        """The answer to a request, also to one that fails."""
         exchange = begin_exchange(request)
-        # What a fixed path matches never changes, so that it is searched for once.
-        place = fixed.get((request.method, request.raw_path))
-        if place is None:
-            match = await app.router.resolve(request)
-            match.add_app(app)
-            place = Place(match, _route_of(match), *_surface_of(request.path))
-            # Only under the path as we write it: of the ways to write it in percent codes there are too many to keep.
-            if isinstance(match.route.resource, web.PlainResource) and request.raw_path == place.route:
-                fixed[request.method, place.route] = place
+        place = self._fixed.get((request.method, request.raw_path)) or await self._find_place(request)
         match, route, is_operation, surface = place
         request._match_info = match  # noqa: SLF001 - as an application does it
         status = CLIENT_GONE
-        if tracer is not None and not is_operation:
-            exchange.span = _begin_span(tracer, request, route, exchange, surface)
+        if self._tracer is not None and not is_operation:
+            exchange.span = _begin_span(self._tracer, request, route, exchange, surface)
         try:
             try:
-                guard.check(request)
+                self._guard.check(request)
                 if hdrs.EXPECT in request.headers:
                     await _meet_expectation(request, match)
                 if is_operation:
                     response = await match.handler(request)
                 else:
-                    task = lifecycle.begin()
+                    task = self._lifecycle.begin()
                     try:
                         response = await match.handler(request)
                     finally:
-                        lifecycle.end(task)
+                        self._lifecycle.end(task)
             except Exception as error:  # noqa: BLE001 - answered, and logged where nobody foresaw it
                 response = _answer_to(error, request, surface, exchange)
             except asyncio.CancelledError:
-                if not lifecycle.takes_over():
+                if not self._lifecycle.takes_over():
                     raise
                 response = error_response(surface, shutting_down())
             status = response.status
@@ -90,7 +94,7 @@ def answering(
         finally:
             duration_s = time.monotonic() - exchange.started
             name = "operations" if is_operation else surface.name
-            metrics.requests.count(name, route, status, duration_s, is_stream=exchange.is_stream)
+            self._count(name, route, status, duration_s, is_stream=exchange.is_stream)
             # A line for each request that went well would cost as much as routing it; the metrics count those.
             went_well = status < 400 and exchange.failure is None
             level = logging.DEBUG if is_operation or went_well else logging.INFO
@@ -99,7 +103,14 @@ def answering(
             if exchange.span is not None:
                 _end_span(exchange.span, exchange, status)
 
-    return answer
+    async def _find_place(self, request: web.Request) -> Place:
+        match = await self._app.router.resolve(request)
+        match.add_app(self._app)
+        place = Place(match, _route_of(match), *_surface_of(request.path))
+        # Kept only under the path as we write it: of the ways to write it in percent codes there are too many.
+        if isinstance(match.route.resource, web.PlainResource) and request.raw_path == place.route:
+            self._fixed[request.method, place.route] = place
+        return place
 
 
 async def _meet_expectation(request: web.Request, match: UrlMappingMatchInfo) -> None:
@@ -176,4 +187,4 @@ def _log_access(level: int, request: web.Request, exchange: Exchange, status: in
     access_log.log(level, "%s", text, extra={"fields": fields})
 
 
-__all__ = ["CLIENT_GONE", "answering"]
+__all__ = ["CLIENT_GONE", "Answering"]
