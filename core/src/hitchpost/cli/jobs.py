@@ -6,10 +6,9 @@ import click
 
 from hitchpost.cli.groups import ExtensibleGroup
 from hitchpost.cli.host_url import url_option
-from hitchpost.cli.output import show_json, show_line, show_table
+from hitchpost.cli.output import json_option, show_json, show_listing, show_table
 
 COLUMNS = ("job", "kind", "subject", "provider", "state", "progress")
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @click.group(cls=ExtensibleGroup, path="jobs")
@@ -25,12 +24,7 @@ def list_jobs(url: str, as_json: bool) -> None:
     from hitchpost.cli.host_client import ask_host
 
     found = ask_host(url, lambda client: client.list_jobs())
-    if as_json:
-        show_json(found)
-    elif found:
-        show_table(COLUMNS, [_row(job) for job in found])
-    else:
-        show_line("the host has no jobs")
+    show_listing(found, COLUMNS, _row, as_json=as_json, nothing="the host has no jobs")
 
 
 @jobs.command("show")

@@ -13,8 +13,17 @@ import click
 
 from hitchpost.cli.groups import ExtensibleGroup
 from hitchpost.cli.host_url import url_option
-from hitchpost.cli.output import CommandError, counted, progress_bar, show_error, show_json, show_line, show_table
-from hitchpost.cli.resources import json_object, json_option
+from hitchpost.cli.output import (
+    CommandError,
+    counted,
+    json_option,
+    progress_bar,
+    show_error,
+    show_json,
+    show_line,
+    show_listing,
+)
+from hitchpost.cli.resources import json_object
 
 if TYPE_CHECKING:
     from hitchpost.cli.host_client import HostClient
@@ -208,12 +217,8 @@ def list_documents(url: str, bank: str, as_json: bool) -> None:
         return found
 
     found = ask_host(url, all_pages)
-    if as_json:
-        show_json(found)
-    elif found:
-        show_table(("document", "type", "chunks", "tokens", "inserted", "expires"), [_row(one) for one in found])
-    else:
-        show_line("the bank is empty")
+    columns = ("document", "type", "chunks", "tokens", "inserted", "expires")
+    show_listing(found, columns, _row, as_json=as_json, nothing="the bank is empty")
 
 
 def _row(document: dict[str, Any]) -> dict[str, str]:

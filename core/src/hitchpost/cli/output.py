@@ -2,13 +2,15 @@
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from io import TextIOWrapper
 from typing import IO, Any
 
 import click
 
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+"""For commands that print what a person reads, unless a program asks."""
 _CONTROL = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0)))
 _CONTROL_IN_TEXT = {code: None for code in _CONTROL if chr(code) not in "\n\t"}
 
@@ -74,6 +76,23 @@ def show_table(columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> Non
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
+def show_listing(
+    found: Sequence[Any],
+    columns: Sequence[str],
+    row: Callable[[Any], Mapping[str, str]],
+    *,
+    as_json: bool,
+    nothing: str,
+) -> None:
+    """What was found as JSON, or as a table with a row for each, or the line `nothing` where there is none."""
+    if as_json:
+        show_json(found)
+    elif found:
+        show_table(columns, [row(one) for one in found])
+    else:
+        show_line(nothing)
+
+
 def progress_bar(total: int, label: str) -> AbstractContextManager[Any]:
     """A bar on stderr, where a person sees it; elsewhere nothing."""
     return click.progressbar(length=total, label=printable(label), file=sys.stderr, hidden=not sys.stderr.isatty())
@@ -97,12 +116,14 @@ __all__ = [
     "CommandError",
     "SetupError",
     "counted",
+    "json_option",
     "prepare_streams",
     "printable",
     "progress_bar",
     "show_error",
     "show_json",
     "show_line",
+    "show_listing",
     "show_note",
     "show_part",
     "show_table",

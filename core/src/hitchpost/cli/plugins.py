@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hitchpost.cli.groups import unusable_commands
-from hitchpost.cli.output import show_json, show_line, show_table
+from hitchpost.cli.output import json_option, show_json, show_line, show_table
 
 if TYPE_CHECKING:
     from hitchpost.plugin.discovery import PluginReport
@@ -17,7 +17,7 @@ COLUMNS = ("name", "distribution", "version", "state", "offers", "reason")
 
 @click.command(short_help="List the installed plugins, and why one can't be used.")
 @click.argument("config", required=False, type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 @click.pass_context
 def plugins(ctx: click.Context, config: Path | None, as_json: bool) -> None:
     """List the installed plugins, what each offers, and why one can't be used.

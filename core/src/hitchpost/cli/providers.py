@@ -6,7 +6,7 @@ import click
 
 from hitchpost.cli.groups import ExtensibleGroup
 from hitchpost.cli.host_url import url_option
-from hitchpost.cli.output import show_json, show_line, show_table
+from hitchpost.cli.output import json_option, show_json, show_listing, show_table
 
 if TYPE_CHECKING:
     from hitchpost.api import Api
@@ -17,7 +17,7 @@ STATUS_COLUMNS = ("api", "provider", "provider_type", "state", "serves", "reason
 
 
 @click.group(cls=ExtensibleGroup, path="providers", invoke_without_command=True)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 @click.pass_context
 def providers(ctx: click.Context, as_json: bool) -> None:
     """List the provider types that a run config may name, and what to install for those that lack something."""
@@ -37,18 +37,13 @@ def providers(ctx: click.Context, as_json: bool) -> None:
 
 @providers.command("status")
 @url_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def status(url: str, as_json: bool) -> None:
     """Show the providers of a running host: their states, with reasons, and how much they serve."""
     from hitchpost.cli.host_client import ask_host
 
     found = ask_host(url, lambda client: client.list_providers())
-    if as_json:
-        show_json(found)
-    elif found:
-        show_table(STATUS_COLUMNS, [_status_row(provider) for provider in found])
-    else:
-        show_line("the host has no providers")
+    show_listing(found, STATUS_COLUMNS, _status_row, as_json=as_json, nothing="the host has no providers")
 
 
 def _status_row(provider: dict[str, Any]) -> dict[str, str]:

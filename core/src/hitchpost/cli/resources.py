@@ -8,9 +8,8 @@ import click
 
 from hitchpost.cli.groups import ExtensibleGroup
 from hitchpost.cli.host_url import url_option
-from hitchpost.cli.output import show_json, show_line, show_table
+from hitchpost.cli.output import json_option, show_line, show_listing
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 provider_option = click.option(
     "--provider-id", help="The provider that is to own it; may be left out while only one could."
 )
@@ -240,12 +239,7 @@ def _list(
     from hitchpost.cli.host_client import ask_host
 
     found = ask_host(url, lambda client: client.list_resources(resources))
-    if as_json:
-        show_json(found)
-    elif found:
-        show_table(columns, [row(resource) for resource in found])
-    else:
-        show_line(f"the host serves no {resources.replace('-', ' ')}")
+    show_listing(found, columns, row, as_json=as_json, nothing=f"the host serves no {resources.replace('-', ' ')}")
 
 
 def _register(url: str, resources: str, body: dict[str, Any]) -> None:
@@ -263,4 +257,4 @@ def _unregister(url: str, resources: str, body: dict[str, str], identifier: str)
     show_line(f"unregistered {identifier}")
 
 
-__all__ = ["json_object", "json_option", "memory_banks", "models", "shields"]
+__all__ = ["json_object", "memory_banks", "models", "shields"]
