@@ -31,7 +31,7 @@ BROKEN = [
     ),
     pytest.param(
         "    provider_type = spec_of('test_author:NoSuchClass')\n",
-        "factory 'test_author:NoSuchClass' can't be imported",
+        "factory 'test_author:NoSuchClass' can't be loaded",
         "correct config, factory or provider_data of the ProviderSpec",
         id="factory that isn't there",
     ),

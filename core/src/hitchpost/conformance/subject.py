@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from importlib_metadata import entry_points
 from pydantic import BaseModel
@@ -14,7 +14,7 @@ from hitchpost.conformance.check import CheckFailed
 from hitchpost.errors import NotFoundError
 from hitchpost.plugin import ProviderSpec
 from hitchpost.plugin.catalog import build_catalog
-from hitchpost.plugin.declarations import load_import_string
+from hitchpost.plugin.declarations import load_import_string, load_model
 from hitchpost.plugin.discovery import (
     ENTRY_POINT_GROUP,
     PluginReport,
@@ -24,6 +24,8 @@ from hitchpost.plugin.discovery import (
     discover_plugins,
 )
 from hitchpost.plugin.foreign import describe
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +55,10 @@ class Subject:
             CheckFailed: what an import string names isn't there, or is something else.
         """
         self.spec.check_installed()
-        config = _load_model("config", self.spec.config)
+        config = _loaded("config", load_model, self.spec.config)
         if self.spec.provider_data is not None:
-            _load_model("provider_data", self.spec.provider_data)
-        factory = _load("factory", self.spec.factory)
+            _loaded("provider_data", load_model, self.spec.provider_data)
+        factory = _loaded("factory", load_import_string, self.spec.factory)
         if not callable(factory):
             raise CheckFailed(f"factory {self.spec.factory!r} is a {type(factory).__name__} and can't be called")
         return config, factory
@@ -99,18 +101,11 @@ def find_subject(provider_type: str | ProviderSpec, api: Api, paths: Sequence[Pa
     return Subject(found.spec, plugins, report.distribution, report.version, _module_of(report), tuple(report.warnings))
 
 
-def _load_model(field: str, import_string: str) -> type[BaseModel]:
-    found = _load(field, import_string)
-    if not (isinstance(found, type) and issubclass(found, BaseModel)):
-        raise CheckFailed(f"{field} {import_string!r} is a {type(found).__name__}, no pydantic model")
-    return found
-
-
-def _load(field: str, import_string: str) -> Any:
+def _loaded(field: str, load: Callable[[str], T], import_string: str) -> T:
     try:
-        return load_import_string(import_string)
+        return load(import_string)
     except Exception as error:
-        raise CheckFailed(f"{field} {import_string!r} can't be imported: {describe(error)}") from error
+        raise CheckFailed(f"{field} {import_string!r} can't be loaded: {describe(error)}") from error
 
 
 def _without(report: PluginReport, spec: ProviderSpec) -> PluginReport:

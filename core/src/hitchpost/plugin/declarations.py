@@ -13,6 +13,8 @@ from enum import StrEnum
 from importlib.machinery import PathFinder
 from typing import Any, Literal, TypeVar, get_args
 
+from pydantic import BaseModel
+
 from hitchpost.api import PROVIDABLE, Api, Capability, RegisterRequest
 from hitchpost.errors import BackendUnavailableError
 
@@ -168,6 +170,18 @@ def load_import_string(import_string: str) -> Any:
     return target
 
 
+def load_model(import_string: str) -> type[BaseModel]:
+    """The pydantic model that `package.module:Class` names.
+
+    Raises:
+        TypeError: it names something else; or as `load_import_string`.
+    """
+    found = load_import_string(import_string)
+    if not isinstance(found, type) or not issubclass(found, BaseModel):
+        raise TypeError(f"{import_string} is no pydantic model")
+    return found
+
+
 def _is_installed(module_name: str) -> bool:
     """Looks for a module without importing it or the packages that it is in."""
     first, *others = module_name.split(".")
@@ -183,4 +197,4 @@ def _is_installed(module_name: str) -> bool:
     return spec is not None
 
 
-__all__ = ["CommandSpec", "Preset", "ProviderSpec", "load_import_string"]
+__all__ = ["CommandSpec", "Preset", "ProviderSpec", "load_import_string", "load_model"]

@@ -18,7 +18,7 @@ from hitchpost.config import LoadedRunConfig, ProviderLimits, RunConfig, ServerC
 from hitchpost.config.load import error_of, is_reported, is_wrong, validate_as
 from hitchpost.errors import BackendUnavailableError, BadRequestError, NotFoundError
 from hitchpost.plugin.catalog import Catalog
-from hitchpost.plugin.declarations import Preset, ProviderSpec, load_import_string
+from hitchpost.plugin.declarations import Preset, ProviderSpec, load_model
 from hitchpost.plugin.discovery import Plugins, is_named
 from hitchpost.registry import Origin, check_metadata
 from hitchpost.stack.presets import chosen_presets, undisputed_presets
@@ -241,9 +241,9 @@ def _fill_plan(plan: ProviderPlan, config: Mapping[str, Any], catalog: Catalog, 
         )
     problems: list[str] = []
     try:
-        plan.provider_data = _load_model(plan.spec.provider_data) if plan.spec.provider_data else None
+        plan.provider_data = load_model(plan.spec.provider_data) if plan.spec.provider_data else None
         folder = None if plan.is_preset else draft.folder
-        plan.config = validate_as(_load_model(plan.spec.config), config, f"{plan.origin}.config", problems, folder)
+        plan.config = validate_as(load_model(plan.spec.config), config, f"{plan.origin}.config", problems, folder)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
@@ -254,13 +254,6 @@ def _fill_plan(plan: ProviderPlan, config: Mapping[str, Any], catalog: Catalog, 
     for problem in problems:
         if not is_reported(f"{plan.origin}.config: ", draft.known_problems):
             draft.blame(plan, problem)
-
-
-def _load_model(import_string: str) -> type[BaseModel]:
-    found = load_import_string(import_string)
-    if not isinstance(found, type) or not issubclass(found, BaseModel):
-        raise TypeError(f"{import_string} is no pydantic model")
-    return found
 
 
 def _plan_presets(draft: _Draft, chosen: Sequence[tuple[Preset, str]], catalog: Catalog) -> None:

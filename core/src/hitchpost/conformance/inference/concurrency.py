@@ -5,7 +5,8 @@ import asyncio
 from hitchpost.api import Capability
 from hitchpost.conformance.check import CheckFailed, check
 from hitchpost.conformance.harness import Harness
-from hitchpost.conformance.inference.subject import InferenceSubject, spelled
+from hitchpost.conformance.inference.subject import InferenceSubject
+from hitchpost.plugin import chat_of
 
 SIDE_BY_SIDE = 24
 
@@ -33,7 +34,7 @@ class ConcurrencyChecks(InferenceSubject):
                 raise CheckFailed(f"{prompt!r} is answered {expected!r} alone, and {got!r} among others"[:500])
 
     async def _text(self, harness: Harness, prompt: str) -> str:
-        [choice] = (await spelled(await self.events(harness, self.chat(prompt)))).choices
+        [choice] = chat_of(await self.events(harness, self.chat(prompt)), 1).choices
         return choice.text
 
 

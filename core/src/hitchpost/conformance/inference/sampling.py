@@ -14,7 +14,8 @@ from hitchpost.api import (
 )
 from hitchpost.conformance.check import CheckFailed, NotApplicable, check
 from hitchpost.conformance.harness import Harness
-from hitchpost.conformance.inference.subject import InferenceSubject, spelled
+from hitchpost.conformance.inference.subject import InferenceSubject
+from hitchpost.plugin import chat_of
 
 CHOICES = 3
 FEW_TOKENS = 3
@@ -37,7 +38,7 @@ class SamplingChecks(InferenceSubject):
         finished = sorted(event.choice for event in events if isinstance(event, Finish))
         if finished != list(range(CHOICES)):
             raise CheckFailed(f"of {CHOICES} choices these finished: {finished}")
-        for choices in ((await spelled(events, CHOICES)).choices, (await self.whole(harness, request)).choices):
+        for choices in (chat_of(events, CHOICES).choices, (await self.whole(harness, request)).choices):
             if [choice.index for choice in choices if choice.text] != list(range(CHOICES)):
                 listed = {choice.index: choice.text[:40] for choice in choices}
                 raise CheckFailed(f"of {CHOICES} choices there are: {listed}")

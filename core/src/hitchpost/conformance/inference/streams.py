@@ -18,8 +18,8 @@ from hitchpost.api import (
 )
 from hitchpost.conformance.check import CheckFailed, check
 from hitchpost.conformance.harness import Harness
-from hitchpost.conformance.inference.subject import InferenceSubject, collected, spelled
-from hitchpost.plugin import collect_completion
+from hitchpost.conformance.inference.subject import InferenceSubject, collected
+from hitchpost.plugin import chat_of, collect_completion
 
 STREAM_OF = {Capability.chat: "stream_chat_completion", Capability.completion: "stream_completion"}
 
@@ -106,7 +106,7 @@ class StreamChecks(InferenceSubject):
     async def test_whole_chat_answer_equals_the_streamed_one(self, harness: Harness) -> None:
         """The whole chat answer has the texts, calls, log probabilities and ends that the stream of the same request spells."""
         request = self.chat(self.long_prompt)
-        streamed = await spelled(await self.events(harness, request))
+        streamed = chat_of(await self.events(harness, request), 1)
         whole = await self.whole(harness, request)
         _check_same(streamed.choices, whole.choices, repeatable=self.repeatable)
         if streamed.usage and whole.usage and self.repeatable and streamed.usage != whole.usage:

@@ -17,7 +17,7 @@ from hitchpost.api import (
 )
 from hitchpost.conformance.base import ConformanceBase
 from hitchpost.conformance.harness import PROVIDER_ID, Harness
-from hitchpost.plugin import Provider, collect_chat
+from hitchpost.plugin import Provider
 
 
 class InferenceSubject(ConformanceBase):
@@ -179,16 +179,6 @@ async def collected(stream: Any) -> list[Any]:
         return [event async for event in events]
 
 
-async def spelled(events: Sequence[InferenceEvent], n: int = 1) -> ChatCompletionResponse:
-    """The whole answers that a stream's events spell."""
-
-    async def replay() -> AsyncIterator[InferenceEvent]:
-        for event in events:
-            yield event
-
-    return await collect_chat(replay(), n)
-
-
 def _asking(harness: Harness, request: Any) -> Callable[[], Awaitable[Any]]:
     async def ask() -> None:
         router = await harness.router(Api.inference)
@@ -204,4 +194,4 @@ def _asking(harness: Harness, request: Any) -> Callable[[], Awaitable[Any]]:
     return ask
 
 
-__all__ = ["InferenceSubject", "collected", "spelled"]
+__all__ = ["InferenceSubject", "collected"]

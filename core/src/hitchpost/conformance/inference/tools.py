@@ -11,7 +11,8 @@ from hitchpost.api import (
 )
 from hitchpost.conformance.check import CheckFailed, check
 from hitchpost.conformance.harness import Harness
-from hitchpost.conformance.inference.subject import InferenceSubject, spelled
+from hitchpost.conformance.inference.subject import InferenceSubject
+from hitchpost.plugin import chat_of
 
 TOOL = "get_weather"
 WEATHER = {
@@ -106,7 +107,7 @@ class ToolChecks(InferenceSubject):
 
     async def _called(self, harness: Harness, prompt: str | None = None, **fields: Any) -> ChatChoice:
         request = self.chat(prompt or self.tool_prompt, tools=[WEATHER], **fields)
-        [choice] = (await spelled(await self.events(harness, request))).choices
+        [choice] = chat_of(await self.events(harness, request), 1).choices
         return choice
 
 
