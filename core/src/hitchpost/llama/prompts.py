@@ -4,11 +4,10 @@ Source: the prompt format documents that were published with the models, and for
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 
 from hitchpost.api import (
-    CompletionMessage,
     ImageMedia,
     InterleavedContent,
     JsonObjectResponseFormat,
@@ -21,7 +20,6 @@ from hitchpost.api import (
     ToolChoiceMode,
     ToolDefinition,
     ToolPromptFormat,
-    ToolResponseMessage,
     UserMessage,
     content_items,
     content_text,
@@ -115,19 +113,19 @@ def chat_messages(
         UnsupportedError: tools for a family that knows none, or a grammar as `response_format`.
     """
     for index, message in enumerate(messages):
-        if index and isinstance(message, SystemMessage):
+        if index and message.role == "system":
             raise BadRequestError(
                 "there can be one system message at most, and only as the first message", param=f"messages.{index}.role"
             )
     offered = () if tool_choice is ToolChoiceMode.none else tools
-    has_system = bool(messages) and isinstance(messages[0], SystemMessage)
+    has_system = bool(messages) and messages[0].role == "system"
     system_text = [content_text(messages[0].content, "\n")] if has_system else []
     rest = list(messages[1:] if has_system else messages)
     must_call = tool_choice_lines(tool_choice, offered)
     custom = [tool for tool in offered if not is_builtin(tool)]
     if offered:
         form = tool_prompt_format_for(family, tool_prompt_format if custom else None)
-    if family in {LlamaFamily.llama3_1, LlamaFamily.llama3_2_vision}:
+    if family is LlamaFamily.llama3_1 or family is LlamaFamily.llama3_2_vision:
         lines = [*(builtin_tools_lines(offered) if offered else ()), *_date_lines(today), *must_call, *system_text]
         described = [UserMessage(content=custom_tools_prompt(custom, form))] if custom else []
         rest = [SystemMessage(content="\n".join(lines)), *described, *rest]
@@ -183,7 +181,7 @@ def _date_lines(today: date) -> list[str]:
 
 def _refuse_tool_messages(messages: Sequence[Message], family: LlamaFamily) -> None:
     for index, message in enumerate(messages):
-        if isinstance(message, ToolResponseMessage) or (isinstance(message, CompletionMessage) and message.tool_calls):
+        if message.role == "ipython" or (message.role == "assistant" and message.tool_calls):
             raise UnsupportedError(
                 f"models of the family {family} were not trained to call tools", param=f"messages.{index}"
             )
@@ -194,11 +192,11 @@ def _header(role: str) -> Prompt:
 
 
 def _body(message: Message, family: LlamaFamily, asked: ToolPromptFormat | None) -> Iterator[str | SpecialToken]:
-    calls = message.tool_calls if isinstance(message, CompletionMessage) else []
+    calls = message.tool_calls if message.role == "assistant" else []
     if calls:
         yield PYTHON_TAG
     yield from _content(message.content, family)
-    if isinstance(message, UserMessage) and message.context is not None:
+    if message.role == "user" and message.context is not None:
         yield "\n\n"
         yield from _content(message.context, family)
     if calls:
@@ -206,11 +204,12 @@ def _body(message: Message, family: LlamaFamily, asked: ToolPromptFormat | None)
         yield encode_tool_calls(calls, asked if asked in formats else formats[0])
 
 
-def _content(content: InterleavedContent, family: LlamaFamily) -> Iterator[str | SpecialToken]:
+def _content(content: InterleavedContent, family: LlamaFamily) -> Iterable[str | SpecialToken]:
     """Texts side by side are joined by a space; an image stands where it is, for the text after it to see."""
-    if family is not LlamaFamily.llama3_2_vision:
-        yield content_text(content)
-        return
+    return _seen(content) if family is LlamaFamily.llama3_2_vision else (content_text(content),)
+
+
+def _seen(content: InterleavedContent) -> Iterator[str | SpecialToken]:
     texts: list[str] = []
     for item in content_items(content):
         if not isinstance(item, ImageMedia):
@@ -225,7 +224,7 @@ def _content(content: InterleavedContent, family: LlamaFamily) -> Iterator[str |
 
 
 def _end(message: Message) -> SpecialToken:
-    goes_on = isinstance(message, CompletionMessage) and message.stop_reason is StopReason.end_of_message
+    goes_on = message.role == "assistant" and message.stop_reason is StopReason.end_of_message
     return END_OF_MESSAGE if goes_on else END_OF_TURN
 
 

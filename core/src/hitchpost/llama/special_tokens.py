@@ -42,18 +42,21 @@ def prompt_text(prompt: Prompt, *, with_begin: bool = True) -> str:
     Args:
         with_begin: False leaves the first token out, for backends that put it there themselves.
     """
-    spelling = _LLAMA2_SPELLING if LLAMA2_BEGIN in prompt else _LLAMA3_SPELLING
+    spelling = _LLAMA2_SPELLING if prompt[:1] == [LLAMA2_BEGIN] else _LLAMA3_SPELLING
     parts: list[str] = []
-    words: list[str] = []
+    words = ""
     # Neighbouring texts are looked at as one, since a spelling may begin in one and end in the next.
-    for segment in [*(prompt if with_begin else prompt[1:]), SpecialToken("")]:
+    for segment in prompt if with_begin else prompt[1:]:
         if isinstance(segment, str):
-            words.append(segment)
+            words += segment
         else:
-            parts.append(spelling.sub(lambda found: found[0] + " ", "".join(words)))
-            parts.append(segment.token)
-            words.clear()
-    return "".join(parts)
+            parts += (_without(spelling, words), segment.token)
+            words = ""
+    return "".join([*parts, _without(spelling, words)])
+
+
+def _without(spelling: re.Pattern[str], words: str) -> str:
+    return spelling.sub(lambda found: found[0] + " ", words) if "<" in words else words
 
 
 __all__ = [
