@@ -77,9 +77,11 @@ def test_text_of_metadata_with_such_a_number_is_refused(text: str) -> None:
 
 
 def test_null_in_metadata_is_kept() -> None:
-    request = RegisterModelRequest.model_validate({"model_id": "m", "metadata": {"a": None, "b": "NaN"}})
+    request = RegisterModelRequest.model_validate(
+        {"model_id": "m", "metadata": {"a": None, "b": "NaN", "c": "-Infinity"}}
+    )
 
-    assert request.metadata == {"a": None, "b": "NaN"}
+    assert request.metadata == {"a": None, "b": "NaN", "c": "-Infinity"}
 
 
 @pytest.mark.parametrize(
