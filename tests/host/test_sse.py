@@ -29,7 +29,7 @@ from hitchpost.host.openai.chunks import ChatChunks, CompletionChunks
 from hitchpost.host.openai.encode import AnswerHead
 from hitchpost.host.sse import next_event
 from tests.host.conftest import OddHost
-from tests.host.served import odd_config, parse_events, served, until
+from tests.host.served import ServedHost, odd_config, parse_events, served, until
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
 """Half surrogate pairs and control characters included."""
@@ -232,29 +232,19 @@ async def test_failure_before_waiting_cancels_the_generator_and_nobody_else() ->
 # --- writing ---
 
 
-@pytest.fixture
-def writes(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """What the host writes into streams, write by write."""
-    seen: list[bytes] = []
-    write, write_eof = web.StreamResponse.write, web.StreamResponse.write_eof
-
-    async def noting_write(self: web.StreamResponse, data: bytes) -> None:
-        seen.append(bytes(data))
-        await write(self, data)
-
-    async def noting_write_eof(self: web.StreamResponse, data: bytes = b"") -> None:
-        if data:
-            seen.append(bytes(data))
-        await write_eof(self, data)
-
-    monkeypatch.setattr(web.StreamResponse, "write", noting_write)
-    monkeypatch.setattr(web.StreamResponse, "write_eof", noting_write_eof)
-    return seen
+async def written(host: ServedHost, path: str, body: Any) -> list[str]:
+    """The text of a stream write by write, each of which is a chunk of HTTP."""
+    async with host.http.post(host.url + path, json=body) as response:
+        chunks, chunk = [], b""
+        async for data, is_end in response.content.iter_chunks():
+            chunk += data
+            if is_end:
+                chunks.append(chunk.decode())
+                chunk = b""
+    return chunks
 
 
-async def test_events_that_are_ready_share_one_write_and_the_first_goes_at_once(
-    writes: list[bytes], odd: OddHost
-) -> None:
+async def test_events_that_are_ready_share_one_write_and_the_first_goes_at_once(odd: OddHost) -> None:
     pause = 0.01
     odd.provider.events = [
         TextDelta("a"),
@@ -268,10 +258,25 @@ async def test_events_that_are_ready_share_one_write_and_the_first_goes_at_once(
         Finish(FinishReason.stop),
     ]
 
-    await odd.host.post("/alpha/inference/completion", {"model_id": "m", "content": "x", "stream": True})
+    writes = await written(odd.host, "/alpha/inference/completion", {"model_id": "m", "content": "x", "stream": True})
 
-    texts = [[event["delta"] for event in parse_events(data.decode())] for data in writes]
+    texts = [[event["delta"] for event in parse_events(text)] for text in writes]
     assert texts == [["a"], ["b", "c"], ["d", "e"], ["f", ""]]
+
+
+async def test_client_that_knows_no_chunks_gets_the_events_as_they_are(odd: OddHost) -> None:
+    odd.provider.events = [TextDelta("a"), 0.01, TextDelta("b"), 0.01, TextDelta("c"), Finish(FinishReason.stop)]
+    body = json.dumps(chat(stream=True))
+    reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(odd.host.url).port)
+    writer.write(f"POST {CHAT} HTTP/1.0\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+
+    head, _, text = (await reader.read()).decode().partition("\r\n\r\n")
+
+    writer.close()
+    assert "chunked" not in head
+    *chunks, done = parse_events(text)
+    assert "".join(chunk["choices"][0]["delta"].get("content", "") for chunk in chunks) == "abc"
+    assert done == "[DONE]"
 
 
 async def test_no_provider_is_blamed_for_a_client_that_has_left(
@@ -280,7 +285,7 @@ async def test_no_provider_is_blamed_for_a_client_that_has_left(
     write = web.StreamResponse.write
 
     async def write_until_it_leaves(self: web.StreamResponse, data: bytes) -> None:
-        if b'"last"' not in data:
+        if b'"last' not in data:
             return await write(self, data)
         assert self._payload_writer is not None
         assert self._payload_writer.transport is not None
@@ -289,7 +294,9 @@ async def test_no_provider_is_blamed_for_a_client_that_has_left(
 
     monkeypatch.setattr(web.StreamResponse, "write", write_until_it_leaves)
     caplog.set_level(logging.INFO)
-    odd.provider.events = [TextDelta("first"), 0.01, TextDelta("last"), 0.01, Finish(FinishReason.stop)]
+    # So much is not written without asking whether the client keeps up.
+    last = "last" + 100_000 * "."
+    odd.provider.events = [TextDelta("first"), 0.01, TextDelta(last), 0.01, Finish(FinishReason.stop)]
 
     with pytest.raises(ClientError):
         await odd.host.post(CHAT, chat(stream=True))

@@ -11,6 +11,7 @@ from contextlib import aclosing
 from typing import Any, Protocol, TypeVar
 
 from aiohttp import web
+from aiohttp.http import StreamWriter
 
 from hitchpost.host.exchange import current_exchange
 from hitchpost.host.json_text import encoded
@@ -84,7 +85,9 @@ async def _write_all(events: AsyncGenerator[EventT, None], encoder: StreamEncode
         while True:
             text = encode(await next_event(events, flush))
             if text and add(text):
-                await flush()
+                writing = flush()
+                if writing is not None:
+                    await writing
                 # A provider that never waits would keep everybody else from running.
                 await asyncio.sleep(0)
     except StopAsyncIteration:
@@ -94,9 +97,9 @@ async def _write_all(events: AsyncGenerator[EventT, None], encoder: StreamEncode
 
 @types.coroutine
 def next_event(
-    events: AsyncGenerator[EventT, None], before_waiting: Callable[[], Awaitable[None]]
+    events: AsyncGenerator[EventT, None], before_waiting: Callable[[], Awaitable[None] | None]
 ) -> Generator[Any, Any, EventT]:
-    """The next event; `before_waiting` is awaited only where the event isn't there yet.
+    """The next event; `before_waiting` is called, and what it returns awaited, only where the event isn't there yet.
 
     This is `anext` taken apart: the generator runs up to its first wait, and that wait is passed on to the event loop after `before_waiting`.
     A task and a queue per stream would tell the same, for several times the cost of an event.
@@ -110,7 +113,9 @@ def next_event(
     try:
         wait = step.send(None)
         try:
-            yield from before_waiting().__await__()
+            waiting = before_waiting()
+            if waiting is not None:
+                yield from waiting.__await__()
         except Exception as error:  # noqa: BLE001 - raised below
             failure = error
             _current_task().cancel()
@@ -161,6 +166,8 @@ class _Output:
         self.response = web.StreamResponse(headers=_HEADERS)
         current_exchange().name_in(self.response.headers)
         self.is_open = False
+        self._is_chunked = False
+        """Whether the response is open and sent in HTTP's chunks."""
         self._ready: list[str] = []
         self._ready_chars = 0
         self._has_written = False
@@ -174,7 +181,8 @@ class _Output:
     async def open(self) -> None:
         """Send status and headers."""
         self.is_open = True
-        await self.response.prepare(self._request)
+        writer = await self.response.prepare(self._request)
+        self._is_chunked = isinstance(writer, StreamWriter) and writer.chunked
 
     def add(self, text: str) -> bool:
         """Keep text for the next flush. Returns whether that is due now: because nothing was sent yet, or because it is much."""
@@ -182,11 +190,29 @@ class _Output:
         self._ready_chars += len(text)
         return self._ready_chars >= _WRITE_AT_CHARS or not self._has_written
 
-    async def flush(self) -> None:
-        """Send what is ready; waits while the client reads too slowly, and cuts the connection of one that doesn't read at all."""
+    def flush(self) -> Awaitable[None] | None:
+        """Send what is ready. Returns None where that is done, else the rest of it, to be awaited."""
         if not self._ready:
-            return
-        data = self._take()
+            return None
+        data = encoded("".join(self._ready))
+        self._ready.clear()
+        self._ready_chars = 0
+        transport = self._protocol.transport
+        if (
+            not self._is_chunked
+            or transport is None
+            or len(data) >= _SOCKET_BUFFER_BYTES
+            or transport.get_write_buffer_size()
+            or transport.is_closing()
+        ):
+            return self._write(data)
+        # The usual event, into an empty buffer. On aiohttp's way two coroutines and five functions would come to the same.
+        self._has_written = True
+        transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+        return None
+
+    async def _write(self, data: bytes) -> None:
+        """Waits while the client reads too slowly, and cuts the connection of one that doesn't read at all."""
         if not self.is_open:
             await self.open()
         self._has_written = True
@@ -206,13 +232,7 @@ class _Output:
         await self.stop_heartbeats()
         if not self.is_open:
             await self.open()
-        await self.response.write_eof(self._take())
-
-    def _take(self) -> bytes:
-        data = encoded("".join(self._ready))
-        self._ready.clear()
-        self._ready_chars = 0
-        return data
+        await self.response.write_eof(encoded("".join(self._ready)))
 
     def start_heartbeats(self) -> None:
         """From now on, open the response and send a comment whenever it was silent for long."""
