@@ -39,6 +39,27 @@ def test_status_means_an_error(status: int, kind: type[errors.HitchpostError]) -
     assert type(refusal("Acme", status, ServerError("no"), what="/x")) is kind
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        ServerError("no", code="context_length_exceeded"),
+        ServerError("no", code="400", kind="exceed_context_size_error"),
+        ServerError(
+            "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens", code="400"
+        ),
+        ServerError("The decoder prompt (length 5012) is longer than the maximum model length of 2048", code="400"),
+        ServerError("The input (5012 tokens) is longer than the model's context length (2048 tokens).", code="400"),
+        ServerError("the request exceeds the available context size, try increasing it"),
+        ServerError("the input length exceeds the context length"),
+        ServerError("prompt is too long: 213462 tokens > 200000 maximum"),
+    ],
+    ids=lambda error: error.kind or error.code + error.message[:20],
+)
+def test_prompt_that_is_too_long_is_told_from_other_wrong_requests(error: ServerError) -> None:
+    assert type(refusal("Acme", 400, error)) is errors.ContextLengthExceededError
+    assert type(refusal("Acme", 429, error)) is errors.RateLimitedError
+
+
 def test_missing_route_blames_the_url() -> None:
     error = refusal("Acme", 404, None, what="/v1/chat")
 

@@ -14,6 +14,7 @@ from hitchpost.errors import (
     BadBackendAnswerError,
     BadRequestError,
     ConflictError,
+    ContextLengthExceededError,
     DeadlineExceededError,
     HitchpostError,
     NotFoundError,
@@ -29,6 +30,13 @@ SHOWN_CHARS = 300
 MAX_RETRY_AFTER_S = 24 * 3600.0
 _PATH = re.compile(r"(?<![\w.:/])(?:/[\w.\-+@]+){2,}|[A-Za-z]:\\[^\s\"']+")
 _KEY = re.compile(r"(?i)\b(?:bearer\s+\S+|(?:sk|hf|pk|tgp|fw|gsk|api|key)[-_][\w*\-.]{6,}|[\w\-]{2,}\*{3,}[\w\-]*)")
+
+_TOO_LONG_NAMES = ("context_length_exceeded", "exceed_context_size_error")
+_TOO_LONG = re.compile(
+    r"(?i)maximum context length|model's context length|maximum model length|exceeds? the (?:available |maximum )?context|"
+    r"(?:prompt|input) is too long"
+)
+"""How vLLM, SGLang, llama.cpp, Ollama and hosted services say it; few of them have a name for it."""
 
 _KINDS: dict[int, type[HitchpostError]] = {
     400: BadRequestError,
@@ -164,8 +172,14 @@ def refusal(
     if status < 400:
         default = BadBackendAnswerError
     kind = _KINDS.get(status, default)
+    if kind is BadRequestError and error is not None and _is_too_long(error):
+        kind = ContextLengthExceededError
     words = f"{name}: {server_words(error.message)}" if error else f"{name} answered {what} with the status {status}"
     return kind(words, param=error.param if error and status < 500 else None, retry_after_s=retry_after_s)
+
+
+def _is_too_long(error: ServerError) -> bool:
+    return error.code in _TOO_LONG_NAMES or error.kind in _TOO_LONG_NAMES or _TOO_LONG.search(error.message) is not None
 
 
 def error_in_body(body: bytes) -> ServerError | None:

@@ -11,6 +11,7 @@ from hitchpost.errors import (
     BackendUnavailableError,
     BadBackendAnswerError,
     BadRequestError,
+    ContextLengthExceededError,
     HitchpostError,
     OverloadedError,
 )
@@ -33,7 +34,7 @@ _TOO_LONG = re.compile(
 )
 
 
-class ContextExceededError(BadRequestError):
+class ContextExceededError(ContextLengthExceededError):
     """Prompt and answer don't fit into the context; the server says how long the prompt is.
 
     Args:
