@@ -9,6 +9,7 @@ from hitchpost.errors import (
     BadBackendAnswerError,
     BadRequestError,
     ConflictError,
+    ContextLengthExceededError,
     DeadlineExceededError,
     HitchpostError,
     NotFoundError,
@@ -24,6 +25,7 @@ ERRORS: dict[str, type[HitchpostError]] = {
     error.code: error
     for error in (
         BadRequestError,
+        ContextLengthExceededError,
         UnauthenticatedError,
         PermissionDeniedError,
         NotFoundError,

@@ -13,7 +13,21 @@ from hitchpost.scripted.pattern_text import PatternTooHardError, text_of_pattern
 
 MAX_STEPS = 20_000
 MAX_DEPTH = 50
-MAX_NUMBER = 10**15
+MAX_NUMBER = 2**53
+"""Schemas that come from JavaScript bound each whole number by what is exact there."""
+FORMATS = {
+    "date": "2026-01-31",
+    "date-time": "2026-01-31T12:00:00Z",
+    "duration": "P1D",
+    "email": "someone@example.com",
+    "hostname": "example.com",
+    "ipv4": "192.0.2.1",
+    "ipv6": "2001:db8::1",
+    "time": "12:00:00Z",
+    "uri": "https://example.com/",
+    "uuid": "00000000-0000-4000-8000-000000000000",
+}
+"""An example of each `format`."""
 
 _KEYWORDS: dict[str, type | tuple[type, ...]] = {
     "$ref": str,
@@ -26,6 +40,7 @@ _KEYWORDS: dict[str, type | tuple[type, ...]] = {
     "properties": dict,
     "required": list,
     "additionalProperties": (dict, bool),
+    "propertyNames": (dict, bool),
     "minProperties": int,
     "maxProperties": int,
     "items": (dict, bool),
@@ -147,6 +162,7 @@ class SchemaReader:
         return (
             said.get("minProperties", 0) <= len(value) <= said.get("maxProperties", math.inf)
             and all(name in value for name in said.get("required", ()))
+            and all(self.is_valid(name, said.get("propertyNames", True), depth) for name in value)
             and all(self.is_valid(item, properties.get(name, others), depth) for name, item in value.items())
         )
 
@@ -211,12 +227,21 @@ def _is_of_type(value: Any, name: str) -> bool:
 def _is_valid_text(value: str, said: Mapping[str, Any]) -> bool:
     if not said.get("minLength", 0) <= len(value) <= said.get("maxLength", math.inf):
         return False
-    if "pattern" not in said:
-        return True
+    return "pattern" not in said or value == patterned_text(said, "$")
+
+
+def patterned_text(said: Mapping[str, Any], at: str) -> str:
+    """The text that is made for a `pattern`, or the example of its `format`, which patterns that are too hard spell out as a rule.
+
+    Raises:
+        NoValueError: there is neither.
+    """
     try:
-        return value == text_of_pattern(said["pattern"], said.get("minLength", 0))
+        return text_of_pattern(said["pattern"], said.get("minLength", 0))
     except PatternTooHardError as error:
-        raise NoValueError(str(error)) from None
+        if said.get("format") not in FORMATS:
+            raise NoValueError(f"{at}: {error}") from None
+        return FORMATS[said["format"]]
 
 
 def _is_valid_number(value: float, said: Mapping[str, Any]) -> bool:
@@ -228,4 +253,4 @@ def _is_valid_number(value: float, said: Mapping[str, Any]) -> bool:
     )
 
 
-__all__ = ["BudgetError", "NoValueError", "SchemaReader", "is_same", "types_of"]
+__all__ = ["FORMATS", "BudgetError", "NoValueError", "SchemaReader", "is_same", "patterned_text", "types_of"]

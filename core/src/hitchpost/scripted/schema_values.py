@@ -6,24 +6,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hitchpost.errors import UnsupportedError, quoted
-from hitchpost.scripted.pattern_text import PatternTooHardError, text_of_pattern
-from hitchpost.scripted.schema_check import BudgetError, NoValueError, SchemaReader, is_same, types_of
+from hitchpost.scripted.schema_check import (
+    FORMATS,
+    BudgetError,
+    NoValueError,
+    SchemaReader,
+    is_same,
+    patterned_text,
+    types_of,
+)
 
 MAX_STRING_LENGTH = 10_000
 MAX_ITEMS = 1_000
 
-_FORMATS = {
-    "date": "2026-01-31",
-    "date-time": "2026-01-31T12:00:00Z",
-    "duration": "P1D",
-    "email": "someone@example.com",
-    "hostname": "example.com",
-    "ipv4": "192.0.2.1",
-    "ipv6": "2001:db8::1",
-    "time": "12:00:00Z",
-    "uri": "https://example.com/",
-    "uuid": "00000000-0000-4000-8000-000000000000",
-}
 _UPPER = {"maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"}
 _LOWER = {"minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"}
 
@@ -210,13 +205,10 @@ def _texts(said: dict[str, Any], place: _Place) -> Iterator[str]:
     if least > MAX_STRING_LENGTH:
         raise NoValueError(f"{place.path}: more than {MAX_STRING_LENGTH} characters are not made")
     if "pattern" in said:
-        try:
-            yield text_of_pattern(said["pattern"], least)
-        except PatternTooHardError as error:
-            raise NoValueError(f"{place.path}: {error}") from None
+        yield patterned_text(said, place.path)
         return
-    if said.get("format") in _FORMATS:
-        yield _FORMATS[said["format"]]
+    if said.get("format") in FORMATS:
+        yield FORMATS[said["format"]]
     yield ("text" * (least // 4 + 1))[: max(least, min(most, 4))]
 
 
