@@ -1,10 +1,11 @@
 """What a run config says of a server behind a provider: where it is, how long it may take, and what vouches for it."""
 
-from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from hitchpost.api.config_path import ConfigPath
 
 
 def _server_url(text: str) -> str:
@@ -48,7 +49,7 @@ class RemoteConfig(BaseModel):
     """Connections to the server at a time; more requests wait for one of them, as long as connecting may take."""
     max_retries: Annotated[int, Field(ge=0, le=10)] = 2
     """How often a request is sent again that the server did not take: before the first byte of an answer, never after it."""
-    tls_ca_file: Path | None = None
+    tls_ca_file: ConfigPath | None = None
     """Certificates of authorities, in PEM, that vouch for an `https` server, beside those that the system knows."""
     tls_verify: bool = True
     """Whether the certificate of an `https` server is checked; without that, anybody on the way can read and change everything."""

@@ -167,7 +167,7 @@ def tls_context(config: RemoteConfig) -> ssl.SSLContext:
         context.verify_mode = ssl.CERT_NONE
     elif config.tls_ca_file is not None:
         try:
-            context.load_verify_locations(cafile=config.tls_ca_file.expanduser())
+            context.load_verify_locations(cafile=config.tls_ca_file)
         except (OSError, ssl.SSLError) as error:
             message = "tls_ca_file holds no certificates that can be read"
             raise BackendUnavailableError(message, is_permanent=True) from error
