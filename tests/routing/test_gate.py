@@ -18,7 +18,7 @@ from hitchpost.errors import (
     ProviderDefectError,
 )
 from hitchpost.routing import ProviderGate, ProviderState
-from hitchpost.routing import gate as gate_module
+from hitchpost.routing.places import RETRY_AFTER_S
 from tests.plugged import CONTEXT, until
 from tests.routing.acting import MODEL, make_gate
 
@@ -78,7 +78,7 @@ async def test_request_that_finds_the_queue_full_is_told_when_to_try_again() -> 
     with pytest.raises(OverloadedError, match="provider p works on 1 requests and 1 wait") as refused:
         await enter(gate, asyncio.Event().wait)
 
-    assert refused.value.retry_after_s == gate_module.RETRY_AFTER_S
+    assert refused.value.retry_after_s == RETRY_AFTER_S
     for ticket in tickets:
         ticket.leave.set()
         await ticket.task
@@ -194,7 +194,7 @@ async def test_provider_that_does_not_serve_is_named_with_its_state_and_reason(s
         await enter(gate, asyncio.Event().wait)
 
     assert (refused.value.provider_id, refused.value.is_permanent) == ("p", False)
-    assert refused.value.retry_after_s == gate_module.RETRY_AFTER_S
+    assert refused.value.retry_after_s == RETRY_AFTER_S
 
 
 async def test_provider_that_failed_for_good_says_no_time_to_retry() -> None:

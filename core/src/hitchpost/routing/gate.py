@@ -3,9 +3,7 @@
 import asyncio
 import logging
 import time
-from collections import deque
 from collections.abc import AsyncGenerator
-from contextlib import suppress
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -21,7 +19,6 @@ from hitchpost.errors import (
     ConfigError,
     DeadlineExceededError,
     HitchpostError,
-    OverloadedError,
     PluginError,
     ProviderDefectError,
     quoted,
@@ -30,12 +27,11 @@ from hitchpost.plugin import Provider
 from hitchpost.plugin.collect import check_all_finished
 from hitchpost.plugin.foreign import is_failure
 from hitchpost.routing.deadline import Deadline, Deadlines
+from hitchpost.routing.places import RETRY_AFTER_S, Places
 from hitchpost.routing.tracing import Span, Tracer
 
 log = logging.getLogger("hitchpost.routing")
 
-RETRY_AFTER_S = 1.0
-"""What a caller is told to wait who met a full queue or a provider that is not ready."""
 CLOSE_TIMEOUT_S = 10.0
 """How long a provider may take to let go of a stream that is closed."""
 
@@ -90,14 +86,18 @@ class ProviderGate:
         self.reason = ""
         self.retry_after_s: float | None = RETRY_AFTER_S
         self.since = datetime.now(UTC)
-        self.running = 0
+        self.places = Places(provider_id, limits)
         self.deadlines = Deadlines()
-        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    @property
+    def running(self) -> int:
+        """Requests that the provider works on."""
+        return self.places.taken
 
     @property
     def waiting(self) -> int:
         """Requests that wait for their turn."""
-        return len(self._waiting)
+        return self.places.waiting
 
     def set_state(self, state: ProviderState, reason: str = "", *, retry_after_s: float | None = RETRY_AFTER_S) -> None:
         """Change the state; a provider that is draining stays so.
@@ -247,52 +247,6 @@ class ProviderGate:
                 raise
             raise self.translate(error, context, timed_out=False) from error
 
-    def enter_at_once(self) -> bool:
-        """Take a place where one is free and nobody waits for it."""
-        if self.running >= self.limits.max_concurrent or self._waiting:
-            return False
-        self.running += 1
-        return True
-
-    async def wait_for_place(self, deadline: float) -> None:
-        """Wait for a place; errors as `answer`."""
-        if len(self._waiting) >= self.limits.max_queued:
-            message = f"provider {self.provider_id} works on {self.running} requests and {len(self._waiting)} wait; try again later"
-            raise OverloadedError(message, provider_id=self.provider_id, retry_after_s=RETRY_AFTER_S)
-        loop = asyncio.get_running_loop()
-        patience_s = min(deadline - loop.time(), self.limits.queue_timeout_s)
-        turn: asyncio.Future[None] = loop.create_future()
-        self._waiting.append(turn)
-        try:
-            async with asyncio.timeout(patience_s):
-                await turn
-        except BaseException as error:
-            if turn.done() and not turn.cancelled():
-                # The turn came in the same moment: hand it on.
-                self.leave()
-            else:
-                with suppress(ValueError):  # a leaving request may have skipped and dropped it already
-                    self._waiting.remove(turn)
-            if not isinstance(error, TimeoutError):
-                raise
-            message = f"provider {self.provider_id} was busy for {max(0.0, patience_s):.3g} s; try again later"
-            raise OverloadedError(message, provider_id=self.provider_id, retry_after_s=RETRY_AFTER_S) from error
-        try:
-            self.check_serving()
-        except BaseException:
-            self.leave()
-            raise
-
-    def leave(self) -> None:
-        """Give the place up, to whoever has waited longest."""
-        while self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                # The place passes on; `running` stays as it is.
-                turn.set_result(None)
-                return
-        self.running -= 1
-
 
 class Call:
     """One call on its way through a gate: its place, its deadline and its span."""
@@ -337,8 +291,13 @@ class Call:
             trace_id=context.trace_id,
             span_id=context.span_id if self._span is None else self._span.span_id,
         )
-        if not gate.enter_at_once():
-            await gate.wait_for_place(ends_at)
+        if not gate.places.take_at_once():
+            await gate.places.wait(ends_at)
+            try:
+                gate.check_serving()
+            except BaseException:
+                gate.places.leave()
+                raise
         self._deadline = gate.deadlines.begin(ends_at)
         return admitted, self._deadline
 
@@ -357,7 +316,7 @@ class Call:
         """The call is over; gives its place up, if it got one."""
         if self._deadline is not None:
             self._deadline.drop()
-            self._gate.leave()
+            self._gate.places.leave()
         if self._span is not None:
             self._span.end(self._outcome)
 
