@@ -347,6 +347,13 @@ async def test_unknown_route_and_wrong_method_have_their_old_bodies(host: Served
     assert (wrong.status, wrong.json, wrong.headers["Allow"]) == (405, {"detail": "Method Not Allowed"}, "POST")
 
 
+async def test_client_whose_base_url_lacks_v1_is_told_so(host: ServedHost) -> None:
+    answer = await host.post("/chat/completions", {"model": "scripted", "messages": []})
+
+    assert answer.status == 404
+    assert "a base URL that ends with it" in answer.json["detail"]
+
+
 async def test_trailing_slash_is_redirected_with_its_query(host: ServedHost) -> None:
     answer = await host.get("/alpha/models/get/?identifier=a%26b")
 

@@ -20,6 +20,9 @@ _PREFIXES: dict[int, str] = {
 }
 
 
+_ASKED_WITHOUT_V1 = ("POST /chat/completions", "POST /completions", "POST /embeddings", "GET /models")
+
+
 class NativeSurface:
     """Two envelopes: what doesn't validate stands under `error.detail.errors`, everything else under `detail`."""
 
@@ -37,6 +40,8 @@ class NativeSurface:
 
     def http_error_body(self, status: int, message: str, asked: str) -> Any:
         """See `Surface`."""
+        if status == 404 and asked in _ASKED_WITHOUT_V1:
+            message = f"{message}: OpenAI's routes begin with /v1; give the client a base URL that ends with it"
         return {"detail": message}
 
     def error_event(self, error: HitchpostError) -> str:
