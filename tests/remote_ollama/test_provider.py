@@ -104,6 +104,13 @@ async def test_registered_model_gets_ollamas_name_and_keeps_its_own_metadata(pro
     assert model.metadata["model_type"] == "llm"
 
 
+async def test_vectors_of_another_length_than_the_models_are_refused_at_its_registration(
+    provider: OllamaInference,
+) -> None:
+    with pytest.raises(BadRequestError, match="embedding_dimension"):
+        await provider.register_model(wanted("embed", model_type="embedding", embedding_dimension=100), None)
+
+
 async def test_llama_model_is_found_by_its_repository(provider: OllamaInference, fake_ollama: FakeOllama) -> None:
     fake_ollama.models.there.append(FakeModel("llama3.2:1b-instruct-fp16"))
 

@@ -125,7 +125,7 @@ class OllamaInference(InferenceProvider[OllamaConfig]):
                     param="provider_model_id",
                 )
             await self._learn([tags[name]])
-            return model.copy_with(provider_resource_id=name, metadata={**self._metadata(tags[name]), **model.metadata})
+            return model.completed(name, self._metadata(tags[name]))
 
     # --- inference ---
 

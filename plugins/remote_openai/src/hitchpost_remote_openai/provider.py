@@ -100,8 +100,7 @@ class OpenAIInference(InferenceProvider[OpenAIConfig]):
             listed = {other.provider_resource_id: other for other in known}
             found = listed.get(asked) or _same_llama_model(asked, listed)
             if found is not None:
-                metadata = {**found.metadata, **model.metadata}
-                return model.copy_with(provider_resource_id=found.provider_resource_id, metadata=metadata)
+                return model.completed(found.provider_resource_id, found.metadata)
             if listed and self._service.lists_all and not await self._has_unlisted(asked):
                 some = ", ".join(sorted(listed)[:10]) or "nothing"
                 message = f"{self._service.name} has no model {quoted(asked)}; it lists {some}"
