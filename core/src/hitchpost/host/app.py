@@ -4,12 +4,12 @@ import time
 
 from aiohttp import web
 
+from hitchpost.host.answering import Answering
 from hitchpost.host.browser_guard import BrowserGuard
 from hitchpost.host.connection import HostRunner
 from hitchpost.host.keys import ANSWER, LIFECYCLE, METRICS, SETTINGS, STACK, STARTED_AT
 from hitchpost.host.lifecycle import Lifecycle
 from hitchpost.host.metrics import HostMetrics
-from hitchpost.host.middleware import Answering
 from hitchpost.host.native.routes import native_routes, october_2024_routes
 from hitchpost.host.openai.routes import openai_routes
 from hitchpost.host.operations import operation_routes

@@ -1,4 +1,4 @@
-"""What the host knows of one request on its way: made by the middleware, filled in by the handler, written into the access log."""
+"""What the host knows of one request on its way: made when it comes in, filled in by the handler, written into the access log."""
 
 import random
 import re
