@@ -30,16 +30,16 @@ class AnswerHead:
         return cls(fresh_id(f"{prefix}-"), model, int(time.time()))
 
 
+_FINISH_REASONS: dict[api.FinishReason, answers.FinishReason] = {
+    api.FinishReason.length: "length",
+    api.FinishReason.content_filter: "content_filter",
+    api.FinishReason.tool_calls: "tool_calls",
+}
+
+
 def finish_reason(reason: api.FinishReason, *, has_calls: bool) -> answers.FinishReason:
     """OpenAI's name for it; `end_of_message` is `tool_calls` where there are calls and `stop` where not."""
-    match reason:
-        case api.FinishReason.length:
-            return "length"
-        case api.FinishReason.content_filter:
-            return "content_filter"
-        case api.FinishReason.tool_calls:
-            return "tool_calls"
-    return "tool_calls" if has_calls else "stop"
+    return _FINISH_REASONS.get(reason) or ("tool_calls" if has_calls else "stop")
 
 
 def usage(counted: api.Usage | None) -> answers.Usage | None:

@@ -21,7 +21,8 @@ async def read_json(request: web.Request, model: type[ModelT]) -> ModelT:
     """
     if not is_json(request):
         raise web.HTTPUnsupportedMediaType(text="send the body as Content-Type application/json")
-    raw = await read_body(request, request.app[STACK].server.max_body_bytes, request.app[SETTINGS].body_timeout_s)
+    app = request.app
+    raw = await read_body(request, app[STACK].server.max_body_bytes, app[SETTINGS].body_timeout_s)
     body = parse_json_body(model, raw)
     current_exchange().model = getattr(body, "model", None)
     return body
