@@ -18,7 +18,7 @@ from hitchpost.api import (
     Usage,
 )
 from hitchpost.scripted.answer import Answer
-from hitchpost.scripted.tokens import find_end, find_tokens, split_tokens, token_logprob
+from hitchpost.scripted.tokens import count_tokens, find_end, find_tokens, token_logprob
 
 
 def play(
@@ -39,7 +39,7 @@ def play(
     for event in events:
         yield last
         last = event
-    yield Usage(sum(len(split_tokens(text)) for text in prompt), sum(choice.used for choice in choices))
+    yield Usage(sum(map(count_tokens, prompt)), sum([choice.used for choice in choices]))
     yield last
 
 
@@ -61,12 +61,15 @@ class _Choice:
     def play(self, answer: Answer, call_prefix: str) -> Iterator[InferenceEvent]:
         """The events up to the `Finish`."""
         number = self.number
-        for token in self._take(answer.reasoning):
-            yield ReasoningDelta(token, number)
-        for token in self._take(answer.text, self._stop):
-            yield TextDelta(token, number, self._logprobs(token))
-        for token in self._take(answer.refusal):
-            yield RefusalDelta(token, number)
+        if answer.reasoning:
+            for token in self._take(answer.reasoning):
+                yield ReasoningDelta(token, number)
+        if answer.text:
+            for token in self._take(answer.text, self._stop):
+                yield TextDelta(token, number, self._logprobs(token))
+        if answer.refusal:
+            for token in self._take(answer.refusal):
+                yield RefusalDelta(token, number)
         for index, call in enumerate(answer.calls):
             if not list(self._take(call.name)):
                 break
