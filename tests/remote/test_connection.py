@@ -118,6 +118,14 @@ async def test_switching_protocols_is_no_answer(served: Connect) -> None:
         await remote.fetch_json("POST", "/go", {})
 
 
+@pytest.mark.parametrize("status", [b"000", b"099"])
+async def test_number_that_is_no_status_is_no_answer(served: Connect, status: bytes) -> None:
+    remote, _ = await served(b"HTTP/1.1 %b X\r\n\r\n{}" % status)
+
+    with pytest.raises(BadBackendAnswerError, match="no HTTP"):
+        await remote.fetch_json("GET", "/")
+
+
 async def test_server_that_sends_faster_than_it_is_read_has_to_wait(served: Connect) -> None:
     written = 0
 
@@ -176,6 +184,15 @@ async def test_connection_that_may_not_serve_again_does_not(served: Connect, ans
     assert [await remote.fetch_json("GET", "/") for _ in range(2)] == [{}, {}]
 
     assert raw.connections == 2
+
+
+async def test_connection_whose_answer_nobody_read_serves_again(served: Connect) -> None:
+    remote, _ = await served(answered(b"x" * 300_000), answered(b"{}"), first_byte_timeout_s=2)
+    async with remote.send("GET", "/"):
+        # Until the answer is whole, though it is more than waits to be read.
+        await asyncio.sleep(0.05)
+
+    assert await remote.fetch_json("GET", "/") == {}
 
 
 async def test_what_comes_unasked_is_no_answer_to_the_next_request(served: Connect) -> None:
@@ -347,7 +364,15 @@ async def test_certificate_is_checked_inside_the_tunnel(certificate: Path, monke
     assert raw.exchanges == []
 
 
-@pytest.mark.parametrize("refusal", [b"HTTP/1.1 407 Who are you\r\nContent-Length: 0\r\n\r\n", b"", b"garbage\r\n\r\n"])
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        b"HTTP/1.1 407 Who are you\r\nContent-Length: 0\r\n\r\n",
+        b"",
+        b"garbage\r\n\r\n",
+        b"HTTP/1.1 200\r\nTransfer-Encoding: chunked\r\n\r\ngarbage",
+    ],
+)
 async def test_proxy_that_refuses_is_told_apart_from_the_server(
     refusal: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:

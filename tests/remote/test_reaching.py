@@ -8,9 +8,11 @@ from ssl import PROTOCOL_TLS_SERVER, SSLContext
 
 import pytest
 from pydantic import SecretStr
+from yarl import URL
 
 from hitchpost.errors import BackendUnavailableError, HitchpostError
 from hitchpost.remote import RemoteConfig, RemoteServer
+from hitchpost.remote.transport import find_proxy
 from tests.remote.conftest import Connect
 from tests.remote.raw_server import RawServer, answered, stays_silent, until
 
@@ -34,8 +36,9 @@ async def test_nobody_there_is_unavailable() -> None:
     await remote.close()
 
 
-async def test_unknown_host_is_told_as_such() -> None:
-    remote = RemoteServer(RemoteConfig(url="http://no-such-host.invalid", max_retries=0), "Acme")
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "a..b", f"{'a' * 70}.com"])
+async def test_unknown_host_is_told_as_such(host: str) -> None:
+    remote = RemoteServer(RemoteConfig(url=f"http://{host}", max_retries=0), "Acme")
     await remote.open()
 
     with pytest.raises(BackendUnavailableError, match="nobody knows its host's name"):
@@ -122,6 +125,17 @@ async def test_unreadable_authorities_are_named_by_the_field(tmp_path: Path) -> 
 
 
 # --- secrets ---
+
+
+def test_password_of_a_proxy_is_not_shown_where_the_proxy_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://me:pass@127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "")
+
+    shown = repr(find_proxy(URL("http://localhost")))
+
+    assert "127.0.0.1" in shown
+    assert "pass" not in shown
+    assert "bWU6cGFzcw==" not in shown
 
 
 @pytest.mark.parametrize(

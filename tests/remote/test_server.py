@@ -315,6 +315,27 @@ async def test_only_the_silence_counts_that_is_waited_through(served: Connect) -
     assert [event.data for event in (*first, *second)] == [b"1", b"2"]
 
 
+async def test_whole_answer_has_its_limit_also_where_more_is_always_there(served: Connect) -> None:
+    async def sends_without_an_end(exchange: Exchange) -> None:
+        await exchange.write(SSE)
+        while True:
+            await exchange.write(b"data: 1\n\n" * 100)
+            await asyncio.sleep(0.001)
+
+    remote, raw = await served(sends_without_an_end, total_timeout_s=0.2)
+
+    async def read_slowly() -> None:
+        async with asyncio.timeout(5), remote.send("POST", "/go", {}) as answer:
+            while await answer.next_events():
+                # Slower than the server, so that it is never waited for.
+                await asyncio.sleep(0.01)
+
+    with pytest.raises(DeadlineExceededError, match="was not whole in time"):
+        await read_slowly()
+
+    await until(lambda: raw.open_connections == 0)
+
+
 async def test_deadline_of_a_request_holds_besides_the_limits(served: Connect) -> None:
     remote, _ = await served(falls_silent)
 

@@ -162,7 +162,7 @@ class Answer:
                 await connection.arrival()
             finally:
                 patience.end_wait()
-        if not patience.has_begun:
+        if not patience.has_begun and not connection.is_whole:
             patience.answer_began()
         return data
 

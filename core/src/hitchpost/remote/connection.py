@@ -93,10 +93,9 @@ class Connection(asyncio.Protocol):
         return self._transport is None
 
     @property
-    def transport(self) -> asyncio.Transport:
-        """The bytes' way, for TLS to be laid over it."""
-        assert self._transport is not None
-        return self._transport
+    def transport(self) -> asyncio.Transport | None:
+        """The bytes' way, for TLS to be laid over it; None where it ends."""
+        return None if self._transport is None or self._transport.is_closing() else self._transport
 
     async def ask(self, head: bytes, body: bytes | None = None) -> None:
         """Send a request and wait until the head of its answer has come.
@@ -142,10 +141,10 @@ class Connection(asyncio.Protocol):
             raise self._error
 
     def fail(self, error: Exception) -> None:
-        """End the wait of whoever asks with an error; the connection can't be used again."""
-        self.is_reusable = False
+        """End the connection, and the wait of whoever asks with an error."""
         if self._error is None:
             self._error = error
+        self.abort()
         self._wake()
 
     def abort(self) -> None:
@@ -180,7 +179,9 @@ class Connection(asyncio.Protocol):
             self._break(self._no_http() if not self._has_head else broken_off(self._name))
         if self._framing_bytes > MAX_FRAMING_BYTES:
             self._break(self._no_http())
-        if self._body_bytes > MAX_WAITING_BYTES and not self._is_paused and self._transport is not None:
+        # After an answer that is whole nothing may come but its connection's end, which has to be heard.
+        is_too_much = self._body_bytes > MAX_WAITING_BYTES and not self.is_whole
+        if is_too_much and not self._is_paused and self._transport is not None:
             self._is_paused = True
             self._transport.pause_reading()
         self._wake()
@@ -208,9 +209,10 @@ class Connection(asyncio.Protocol):
 
     def _break(self, error: HitchpostError) -> None:
         """What comes can't be read."""
-        if not self.is_whole:
+        if self.is_whole:
+            self.abort()
+        else:
             self.fail(error)
-        self.abort()
 
     def _no_http(self) -> HitchpostError:
         return BadBackendAnswerError(f"{self._name} answered something that is no HTTP")
@@ -228,9 +230,11 @@ class Connection(asyncio.Protocol):
             self.headers[name.lower()] = value
 
     def on_headers_complete(self) -> None:
-        """httptools'."""
+        """httptools', which takes any number for a status."""
         assert self._parser is not None
         self.status = self._parser.get_status_code()
+        if self.status < 100:
+            raise ValueError("no status")
         if self.status < 200:
             # An answer before the answer, such as 103.
             self.headers = {}

@@ -61,10 +61,11 @@ class Patience:
         self._waits_since = None
 
     def answer_began(self) -> None:
-        """The first bytes of the answer have come."""
+        """The first bytes of the answer have come, and more is to follow."""
         self.has_begun = True
         self._silence_s = self._later_silence_s
         self.stop()
+        self._arm(self._loop.time())
 
     def stop(self) -> None:
         """The timer is needed no more, until the next wait."""
@@ -77,17 +78,17 @@ class Patience:
 
     def _look(self) -> None:
         self._timer = None
-        if self._waits_since is None:
-            return
         now = self._loop.time()
+        # A server that always has more is never waited for, but has to come to an end all the same.
+        since = now if self._waits_since is None else self._waits_since
         if now >= self._ends_at and self.has_begun:
             self._give_up(DeadlineExceededError(f"the answer of {self._name} was not whole in time"))
         elif now >= self._ends_at:
             self._give_up(too_late(self._name, self._ends_at - self._began_at, has_begun=False))
-        elif now >= self._waits_since + self._silence_s:
+        elif now >= since + self._silence_s:
             self._give_up(too_late(self._name, self._silence_s, has_begun=self.has_begun))
         else:
-            self._arm(self._waits_since)
+            self._arm(since)
 
 
 def too_late(name: str, seconds: float, *, has_begun: bool) -> HitchpostError:

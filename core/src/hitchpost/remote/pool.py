@@ -76,6 +76,8 @@ class Pool:
             if connection.is_open:
                 return connection
             # It ended on the way here, and its place goes to whoever waits.
+            if self._is_closed:
+                raise self._closed()
         else:
             self._places += 1
         try:
@@ -133,7 +135,6 @@ class Pool:
             turn.set_exception(self._closed())
         for connection in list(self._open):
             connection.fail(broken_off(self._name) if connection.status else self._closed())
-            connection.abort()
         self._idle.clear()
         if self._open:
             await self._is_empty.wait()

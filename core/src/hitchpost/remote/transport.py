@@ -7,7 +7,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from urllib.parse import unquote
 from urllib.request import getproxies, proxy_bypass
@@ -30,7 +30,7 @@ class Proxy:
     """An HTTP proxy; `authorization` is the value of its header, and a secret."""
 
     url: URL
-    authorization: str
+    authorization: str = field(repr=False)
 
     @property
     def header(self) -> str:
@@ -89,7 +89,7 @@ class Transport:
             raise BackendUnavailableError(message) from None
         except TimeoutError:
             raise
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             raise NotTakenError(self._unreachable(error)) from None
 
     async def _open(self, to: URL, tls: ssl.SSLContext | None, lost: Callable[[Connection], None]) -> Connection:
@@ -116,13 +116,12 @@ class Transport:
             there = f"{self._url.host_subcomponent}:{self._url.port}"
             with suppress(HitchpostError, NotTakenError):
                 await outer.ask(f"CONNECT {there} HTTP/1.1\r\nHost: {there}\r\n{proxy.header}\r\n".encode())
-            if outer.status != 200:
+            way = outer.transport
+            if outer.status != 200 or way is None:
                 raise self._refused_by_proxy()
             inner = Connection(self._name, lost)
             assert self._tls is not None
-            over = await asyncio.get_running_loop().start_tls(
-                outer.transport, inner, self._tls, server_hostname=self._url.raw_host
-            )
+            over = await asyncio.get_running_loop().start_tls(way, inner, self._tls, server_hostname=self._url.raw_host)
             assert over is not None
             inner.connection_made(over)
         except BaseException:
@@ -130,11 +129,12 @@ class Transport:
             raise
         return inner
 
-    def _unreachable(self, error: OSError) -> BackendUnavailableError:
+    def _unreachable(self, error: OSError | UnicodeError) -> BackendUnavailableError:
         if self._proxy is not None:
             return self._refused_by_proxy()
-        is_nameless = isinstance(error, socket.gaierror)
-        because = ": nobody knows its host's name" if is_nameless else _REASONS.get(error.errno or 0, "")
+        # No name may hold what can't be encoded.
+        is_nameless = isinstance(error, socket.gaierror | UnicodeError)
+        because = ": nobody knows its host's name" if is_nameless else _REASONS.get(getattr(error, "errno", 0), "")
         return BackendUnavailableError(f"{self._name} can't be reached at its configured url{because}")
 
     def _refused_by_proxy(self) -> BackendUnavailableError:
