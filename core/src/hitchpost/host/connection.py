@@ -37,13 +37,13 @@ class HostConnection(web.RequestHandler):
         if self._messages and isinstance(self._messages[-1][0], _ErrInfo):
             self._end_body()
 
-    def resume_reading(self, *given: bool) -> None:
+    def resume_reading(self, *given: bool, **named: bool) -> None:
         """Only after a pause: aiohttp asks for it with every body that is read, and then parses nothing once more.
 
         Before 3.14 it gives no argument.
         """
         if self._reading_paused:
-            super().resume_reading(*given)
+            super().resume_reading(*given, **named)
 
     def _end_body(self) -> None:
         """Makes sure that a request whose body broke gets one answer: its handler's, or the general one where it has no handler yet."""
