@@ -264,13 +264,16 @@ async def test_events_that_are_ready_share_one_write_and_the_first_goes_at_once(
     assert texts == [["a"], ["b", "c"], ["d", "e"], ["f", ""]]
 
 
-async def test_client_that_knows_no_chunks_gets_the_events_as_they_are(odd: OddHost) -> None:
+@pytest.mark.parametrize("connection", ["close", "keep-alive"])
+async def test_client_that_knows_no_chunks_gets_the_events_as_they_are(connection: str, odd: OddHost) -> None:
     odd.provider.events = [TextDelta("a"), 0.01, TextDelta("b"), 0.01, TextDelta("c"), Finish(FinishReason.stop)]
     body = json.dumps(chat(stream=True))
     reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(odd.host.url).port)
-    writer.write(f"POST {CHAT} HTTP/1.0\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+    headers = f"Host: localhost\r\nConnection: {connection}\r\nContent-Length: {len(body)}"
+    writer.write(f"POST {CHAT} HTTP/1.0\r\n{headers}\r\n\r\n{body}".encode())
 
-    head, _, text = (await reader.read()).decode().partition("\r\n\r\n")
+    async with asyncio.timeout(5):
+        head, _, text = (await reader.read()).decode().partition("\r\n\r\n")
 
     writer.close()
     assert "chunked" not in head

@@ -183,6 +183,9 @@ class _Output:
         self.is_open = True
         writer = await self.response.prepare(self._request)
         self._is_chunked = isinstance(writer, StreamWriter) and writer.chunked
+        if not self._is_chunked:
+            # Only the connection's end tells that of the stream, whatever the client asked for.
+            self.response.force_close()
 
     def add(self, text: str) -> bool:
         """Keep text for the next flush. Returns whether that is due now: because nothing was sent yet, or because it is much."""
