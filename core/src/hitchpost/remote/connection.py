@@ -114,6 +114,8 @@ class Connection(asyncio.Protocol):
             self._transport.write(head)
         else:
             self._transport.writelines((head, body))
+        # It may hold a key, and there are reports of errors that show what each frame holds.
+        del head
         while not self._has_head:
             self.check()
             await self.arrival()
