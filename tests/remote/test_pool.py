@@ -76,6 +76,18 @@ class UnreliableServer:
         return not breaks and not self._happens(0.1)
 
 
+async def ask_and_disturb(
+    remote: RemoteServer, path: str, asking: dict[str, asyncio.Task[Any]], chance: random.Random
+) -> Any:
+    """In the moment that a connection is given back, somebody leaves: perhaps the one who gets it."""
+    try:
+        return await ask(remote, path, chance)
+    finally:
+        others = [task for other, task in asking.items() if other != path and not task.done()]
+        if others and chance.random() < 0.3:
+            chance.choice(others[:3]).cancel()
+
+
 async def ask(remote: RemoteServer, path: str, chance: random.Random) -> Any:
     """One of the ways to ask: for the whole, or leaving in the middle. What is not read is taken for right."""
     if chance.random() < 0.6:
@@ -98,11 +110,11 @@ async def test_no_place_is_lost_and_no_answer_goes_astray(seed: int, max_connect
         config = RemoteConfig(url=server.url, max_connections=max_connections, max_retries=1, first_byte_timeout_s=5)
         remote = RemoteServer(config, "Acme")
         await remote.open()
-        asking = {}
+        asking: dict[str, asyncio.Task[Any]] = {}
         for number in range(40):
             path = f"/{number}"
-            asking[path] = asyncio.create_task(ask(remote, path, chance))
-            if chance.random() < 0.4:
+            asking[path] = asyncio.create_task(ask_and_disturb(remote, path, asking, chance))
+            if chance.random() < 0.2:
                 loop.call_later(chance.choice(SOON_S), asking[path].cancel)
             for _ in range(chance.choice((0, 0, 1, 5))):
                 await asyncio.sleep(0)
