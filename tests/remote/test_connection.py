@@ -329,6 +329,34 @@ def tls_of(certificate: Path) -> ssl.SSLContext:
     return context
 
 
+@pytest.mark.parametrize("turns", range(4))
+async def test_caller_that_leaves_in_the_handshake_leaves_nothing_to_the_next(turns: int) -> None:
+    asking: asyncio.Task[object]
+    has_ended = asyncio.Event()
+
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if has_ended.is_set() or asking.done():
+            return
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        asking.cancel()
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+        has_ended.set()
+
+    async with listening(hang) as url:
+        remote = RemoteServer(RemoteConfig(url=url.replace("http", "https"), max_retries=0), "Acme")
+        await remote.open()
+        asking = asyncio.create_task(remote.fetch_json("GET", "/"))
+        async with asyncio.timeout(5):
+            await asyncio.wait([asking])
+            # It may get the very socket that the first one had.
+            with pytest.raises(BackendUnavailableError, match="can't be reached"):
+                await remote.fetch_json("GET", "/")
+            await has_ended.wait()
+        await remote.close()
+
+
 async def test_https_goes_through_a_tunnel_of_the_proxy(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with (
         RawServer(answered(b'{"by":"server"}'), tls=tls_of(certificate)) as raw,

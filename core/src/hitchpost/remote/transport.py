@@ -97,31 +97,38 @@ class Transport:
         assert to.raw_host is not None
         addresses = await loop.getaddrinfo(to.raw_host, to.port, type=socket.SOCK_STREAM)
         connected = await start_connection(addresses, happy_eyeballs_delay=_NEXT_ADDRESS_AFTER_S)
-        try:
-            _, connection = await loop.create_connection(
-                lambda: Connection(self._name, lost),
-                sock=connected,
-                ssl=tls,
-                server_hostname=to.raw_host if tls is not None else None,
-            )
-        except BaseException:
-            connected.close()
-            raise
-        return connection
+        bare_lost = lost if tls is None else _nobody
+        _, connection = await loop.create_connection(lambda: Connection(self._name, bare_lost), sock=connected)
+        return connection if tls is None else await self._secure(connection, tls, to, lost)
 
     async def _open_through(self, proxy: Proxy, lost: Callable[[Connection], None]) -> Connection:
         """A tunnel through the proxy, with TLS to the server inside it."""
-        outer = await self._open(proxy.url, self._proxy_tls, lambda connection: None)
+        outer = await self._open(proxy.url, self._proxy_tls, _nobody)
         try:
             there = f"{self._url.host_subcomponent}:{self._url.port}"
             with suppress(HitchpostError, NotTakenError):
                 await outer.ask(f"CONNECT {there} HTTP/1.1\r\nHost: {there}\r\n{proxy.header}\r\n".encode())
-            way = outer.transport
-            if outer.status != 200 or way is None:
+            if outer.status != 200:
                 raise self._refused_by_proxy()
+        except BaseException:
+            outer.abort()
+            raise
+        assert self._tls is not None
+        return await self._secure(outer, self._tls, self._url, lost)
+
+    async def _secure(
+        self, outer: Connection, tls: ssl.SSLContext, to: URL, lost: Callable[[Connection], None]
+    ) -> Connection:
+        """A connection inside another one.
+
+        asyncio can make both at once, but cancelled at the end of the handshake it leaves the outer one to a server that may never say goodbye.
+        """
+        try:
+            way = outer.transport
+            if way is None:
+                raise ConnectionResetError
             inner = Connection(self._name, lost)
-            assert self._tls is not None
-            over = await asyncio.get_running_loop().start_tls(way, inner, self._tls, server_hostname=self._url.raw_host)
+            over = await asyncio.get_running_loop().start_tls(way, inner, tls, server_hostname=to.raw_host)
             assert over is not None
             inner.connection_made(over)
         except BaseException:
@@ -140,6 +147,10 @@ class Transport:
     def _refused_by_proxy(self) -> BackendUnavailableError:
         message = f"the proxy that the environment names for {self._name} does not let it be reached"
         return BackendUnavailableError(message)
+
+
+def _nobody(connection: Connection) -> None:
+    """Is told of the end of a connection that only carries another one."""
 
 
 @lru_cache(maxsize=64)
