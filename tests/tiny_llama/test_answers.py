@@ -162,7 +162,15 @@ def test_tools_that_are_offered_are_left_alone(model: LlamaForCausalLM, tokenize
 
 
 @pytest.mark.parametrize(
-    "prompt", ["Hitchpost is", "A plugin is", "The route /health", "Hitchpost listens on", "A preset is", "Support for"]
+    "prompt",
+    [
+        "Hitchpost is",
+        "A plugin is",
+        "The route /health",
+        "Hitchpost listens on",
+        "A preset is",
+        "The provider type remote",
+    ],
 )
 def test_plain_text_is_continued_with_a_true_sentence(
     prompt: str, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase

@@ -22,6 +22,8 @@ COMMON_WORDS: Words = {
         "|what must i do to|what is the way to|what do i do to|explain how to|tell me how to|show me how to"
         "|i want to|is there a way to)",
     ),
+    "WHICH": ("(which|which|what)",),
+    "DOES": ("(does Hitchpost|does Hitchpost|does it|can Hitchpost|can it|will Hitchpost|does the host)",),
 }
 
 

@@ -19,7 +19,7 @@ from transformers import LlamaForCausalLM
 from vocabulary import IGNORED, Encoder, learn_tokenizer
 
 SEED = 8321
-STEPS = 3000
+STEPS = 5500
 WARMUP_STEPS = 100
 LEARNING_RATE = 3e-3
 WEIGHT_DECAY = 0.05
