@@ -64,6 +64,7 @@ class ParrotRunner:
     rows_of_steps: list[int] = field(default_factory=list)
     error: Exception | None = None
     _permits: threading.Semaphore | None = None
+    _is_held: bool = False
 
     def pause(self) -> None:
         self._permits = threading.Semaphore(0)
@@ -72,9 +73,16 @@ class ParrotRunner:
         assert self._permits is not None
         self._permits.release(steps)
 
+    def is_held_after(self, steps: int) -> bool:
+        """Whether so many steps are done and the next one has begun, which waits to be allowed: what comes now waits for its end."""
+        return self._is_held and len(self.rows_of_steps) == steps
+
     def step(self, rows: Seq[Row]) -> Seq[ParrotToken | None]:
-        if self._permits is not None:
-            self._permits.acquire()
+        permits = self._permits
+        if permits is not None:
+            self._is_held = True
+            permits.acquire()
+            self._is_held = False
         if self.error is not None:
             raise self.error
         self.rows_of_steps.append(len(rows))
@@ -125,11 +133,16 @@ class ParrotEngine:
         """Whether so many submits and cancels wait for the step in progress to end."""
         return self.steps is not None and self.steps._inbox.qsize() >= count
 
-    def end(self) -> None:
-        """Lets the step thread run out."""
-        self.runner._permits = threading.Semaphore(1_000_000) if self.runner._permits else None
+    async def end(self) -> None:
+        """Returns when the step thread has run out, which tells of its last step by the event loop."""
+        held, self.runner._permits = self.runner._permits, None
+        if held is not None:
+            held.release()
         if self.steps is not None:
             self.steps.end()
+        await until(
+            lambda: all(thread.name != "steps" for thread in threading.enumerate()), "the step thread has ended"
+        )
 
 
 async def until(condition: Callable[[], bool], what: str, timeout_s: float = 20.0) -> None:

@@ -49,7 +49,7 @@ async def address(parrot: ParrotEngine, tmp_path: Path) -> AsyncIterator[Path]:
         server = EngineServer(parrot.build)
         await server.serve(listener.dup())
         yield tmp_path / "s"
-        parrot.end()
+        await parrot.end()
         server._server.close()
 
 
@@ -162,6 +162,7 @@ async def test_closed_stream_frees_its_slots_within_a_step(engine: EngineConnect
     async with aclosing(engine.stream(ask("endless ", n=2))) as events:
         parrot.runner.allow(1)
         await anext(events)
+        await until(lambda: parrot.runner.is_held_after(1), "the next step has begun")
     await until(parrot.has_orders, "the engine knows of the cancel")
     parrot.runner.allow(1)
 
@@ -175,6 +176,7 @@ async def test_request_that_waits_can_be_cancelled(engine: EngineConnection, par
     first = asyncio.create_task(events_of(engine, ask("first#", n=4)))
     parrot.runner.allow(2)
     await until(lambda: engine.stats.running == 4, "all slots are taken")
+    await until(lambda: parrot.runner.is_held_after(2), "the third step has begun")
     second = asyncio.create_task(events_of(engine, ask("second#")))
     await until(parrot.has_orders, "the engine knows of the second")
     second.cancel()
@@ -195,6 +197,7 @@ async def test_client_that_goes_away_leaves_nothing_running(
     asking = asyncio.create_task(events_of(other, ask("endless ")))
     parrot.runner.allow(1)
     await until(lambda: other.stats.running == 1, "runs")
+    await until(lambda: parrot.runner.is_held_after(1), "the next step has begun")
 
     other._writer.close()
     await until(parrot.has_orders, "the engine knows of it")
@@ -298,6 +301,7 @@ async def test_request_gets_the_next_free_slot_though_another_caller_waits_with_
     many = [asyncio.create_task(events_of(engine, replace(request))) for request in requests]
     parrot.runner.allow(1)
     await until(lambda: engine.stats.waiting == 4, "all slots are taken and some wait")
+    await until(lambda: parrot.runner.is_held_after(1), "the next step has begun")
     single = asyncio.create_task(events_of(engine, ask("one#")))
     await until(parrot.has_orders, "the engine knows of the single one")
     parrot.runner.allow(4 + len("one#"))
