@@ -234,5 +234,5 @@ class RightInferenceKit(InferenceConformance):
     provider_type = spec_of()
     model = "right"
     backend_faults = Faults()
-    patience_s = 0.5
+    patience_s = 1.5
     provider_data: ClassVar[dict[str, Any]] = {"ann": {"key": "ann"}, "bob": {"key": "bob"}}

@@ -190,4 +190,4 @@ class RightMemoryKit(MemoryConformance):
     """What an author writes for it; collected under another name."""
 
     provider_type = memory_spec_of()
-    patience_s = 0.5
+    patience_s = 1.5

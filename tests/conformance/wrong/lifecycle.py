@@ -92,7 +92,7 @@ class WaitsForItsRequests(RightInference):
             await asyncio.sleep(0.01)
 
 
-@wrong_inference("health.answers", r"health\(\) had not ended after 0.5 s")
+@wrong_inference("health.answers", r"health\(\) had not ended after 1.5 s")
 class SilentAboutItsHealth(RightInference):
     async def health(self) -> None:
         await asyncio.Event().wait()

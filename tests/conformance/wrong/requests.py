@@ -39,7 +39,7 @@ class DividesByTheText(RightInference):
         return f"{1 / len(said)} {super().told(said, context)}"
 
 
-@wrong_inference("cancel.whole-answer", "had not ended 0.5 s after it was cancelled")
+@wrong_inference("cancel.whole-answer", "had not ended 1.5 s after it was cancelled")
 class DeafToCancellation(RightInference):
     async def chat_completion(self, request: ChatCompletionRequest, context: RequestContext) -> ChatCompletionResponse:
         try:
@@ -135,7 +135,7 @@ class NotImplementedYet(RightInference):
         raise NotImplementedError
 
 
-@wrong_inference("faults.stall", "had not ended after 0.5 s")
+@wrong_inference("faults.stall", "had not ended after 1.5 s")
 class WaitsForTheBackend(RightInference):
     async def stalled(self) -> None:
         try:
