@@ -6,8 +6,9 @@ import sys
 import pytest
 
 HEAVY = {
-    "aiohttp", "boto3", "charset_normalizer", "docx", "fairscale", "httptools", "jinja2", "llguidance", "lxml", "numpy", "psycopg", "psycopg_pool", "pypdf",
-    "redis", "safetensors", "sentencepiece", "tiktoken", "tokenizers", "torch", "transformers", "weaviate",
+    "aiohttp", "boto3", "charset_normalizer", "docx", "fairscale", "httptools", "jinja2", "llguidance", "lxml",
+    "numpy", "psycopg", "psycopg_pool", "pypdf", "redis", "safetensors", "sentencepiece", "tiktoken", "tokenizers",
+    "torch", "transformers", "weaviate",
 }  # fmt: skip
 
 
