@@ -141,8 +141,7 @@ def test_prompt_that_the_server_does_not_repeat_is_repeated(sdk: openai.OpenAI, 
     )
 
     text = "".join(chunk.choices[0].text for chunk in answer) if stream else answer.choices[0].text
-    assert text.startswith("Hitchpost is ")
-    assert len(text.split()) == 5
+    assert text == "Hitchpost is for developers who"
 
 
 def test_several_answers_at_once_and_the_same_seed_again(sdk: openai.OpenAI) -> None:
